@@ -1,0 +1,11 @@
+/**
+ * The only names outside the ECMAScript language that a pure room may use. The pure rooms are compiled with no ambient
+ * types at all, so this file is the whole list of exceptions; both classes are deterministic.
+ */
+declare class TextEncoder {
+  encode(input?: string): Uint8Array<ArrayBuffer>
+}
+declare class TextDecoder {
+  constructor(label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean })
+  decode(input?: Uint8Array): string
+}
