@@ -1,0 +1,272 @@
+/**
+ * The durable store on any abstract-level database: LevelDB (`level`) in the daemon, an in-memory one in tests.
+ *
+ * Every value is written as `checksum ‖ payload`, the checksum being over the physical key and the payload, because
+ * LevelDB was seen to return a table with a flipped bit as if it were right: a row that fails its checksum is an error,
+ * never an answer. A batch is one LevelDB batch, so it is never torn; with `durable` LevelDB syncs its log before it
+ * answers, without it a power cut may lose the newest batches (LevelDB replays its log in order: a suffix, no holes).
+ *
+ * One failed write stops all later ones until `reopen`. LevelDB itself is not consistent about that, and a record
+ * appended after a half-written one would be dropped when the log is replayed. A batch of which only the sync failed was
+ * seen to be back after reopening, because its bytes were in the log: whoever signs things reads its own heads again.
+ *
+ * It does not retry, repair, copy or create anew: those are decisions of whoever opens it.
+ */
+import { createHash } from 'node:crypto'
+import { statfs } from 'node:fs/promises'
+import { Level } from 'level'
+import { assert } from '../../base/assert.ts'
+import { toHex } from '../../base/bytes.ts'
+import { ChrysalisError, isChrysalisError } from '../../base/errors.ts'
+import { LIMITS } from '../../base/limits.ts'
+import type { ScanOptions, Store, StoreEntry, StoreWrite, Table } from '../../ports/store.ts'
+import { prepareDirectory } from './directory.ts'
+import { logicalKey, physicalKey, tableEnd } from './keyspace.ts'
+import { DOCTOR_HINT, levelError } from './level-errors.ts'
+
+/** Bytes of SHA-256 in front of every value. */
+export const CHECKSUM_BYTES = 8
+
+interface ViewEncodings {
+  readonly keyEncoding: 'view'
+  readonly valueEncoding: 'view'
+}
+
+const VIEWS: ViewEncodings = { keyEncoding: 'view', valueEncoding: 'view' }
+
+type LevelOperation =
+  | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
+  | { readonly type: 'del'; readonly key: Uint8Array }
+
+/** The part of abstract-level that the store needs; both `level` and `memory-level` have it. */
+export interface LevelDatabase {
+  open(options: { createIfMissing: boolean }): Promise<void>
+  close(): Promise<void>
+  get(key: Uint8Array, options: ViewEncodings): Promise<Uint8Array | undefined>
+  getMany(keys: Uint8Array[], options: ViewEncodings): Promise<(Uint8Array | undefined)[]>
+  iterator(options: ViewEncodings & { gte: Uint8Array; lt: Uint8Array; reverse: boolean; limit: number }): {
+    all(): Promise<[Uint8Array, Uint8Array][]>
+  }
+  batch(operations: LevelOperation[], options: ViewEncodings & { sync: boolean }): Promise<void>
+}
+
+export interface LevelStoreParts {
+  /** What messages call the store, a path or `memory`. */
+  readonly name: string
+  /** Asked before `reopen` closes anything; a rejection leaves the store as it is, still readable. */
+  readonly beforeReopen?: () => Promise<void>
+}
+
+export interface LevelStoreOptions {
+  /** The directory is known to hold a database: anything else there is `corrupt`, and nothing is created. */
+  readonly mustExist?: boolean
+  /** Bytes; small only in tests, where a table should be written early. */
+  readonly writeBufferBytes?: number
+  readonly openFilesMax?: number
+}
+
+/** The value as stored: checksum over the physical key and the payload, then the payload. A fresh array. */
+export function sealRow(physical: Uint8Array, payload: Uint8Array): Uint8Array {
+  const row = new Uint8Array(CHECKSUM_BYTES + payload.length)
+  row.set(checksum(physical, payload))
+  row.set(payload, CHECKSUM_BYTES)
+  return row
+}
+
+/** The payload of a stored value as a fresh array, or undefined when the checksum does not hold. */
+export function openRow(physical: Uint8Array, row: Uint8Array): Uint8Array | undefined {
+  if (row.length < CHECKSUM_BYTES) return undefined
+  const payload = new Uint8Array(row.length - CHECKSUM_BYTES)
+  payload.set(row.subarray(CHECKSUM_BYTES))
+  const expected = checksum(physical, payload)
+  for (let i = 0; i < CHECKSUM_BYTES; i++) {
+    if (row[i] !== expected[i]) return undefined
+  }
+  return payload
+}
+
+function checksum(physical: Uint8Array, payload: Uint8Array): Uint8Array {
+  return createHash('sha256').update(physical).update(payload).digest().subarray(0, CHECKSUM_BYTES)
+}
+
+/**
+ * The Store on a database that is open or opening. The store owns it from now on and closes it.
+ * Errors: see ports/store.ts. After `close`, every method rejects with `unavailable`.
+ */
+export function createLevelStore(database: LevelDatabase, parts: LevelStoreParts): Store {
+  return new LevelStore(database, parts)
+}
+
+class LevelStore implements Store {
+  readonly #database: LevelDatabase
+  readonly #parts: LevelStoreParts
+  #closed = false
+  /** Why writes are refused; cleared by a successful `reopen`. */
+  #writeFailure: ChrysalisError | undefined
+  /** Why nothing works: a `reopen` closed the database and could not open it again. */
+  #openFailure: ChrysalisError | undefined
+  #reopening: Promise<void> | undefined
+
+  constructor(database: LevelDatabase, parts: LevelStoreParts) {
+    this.#database = database
+    this.#parts = parts
+  }
+
+  async get(table: Table, key: Uint8Array): Promise<Uint8Array | undefined> {
+    const physical = physicalKey(table, key)
+    const row = await this.#attempt('reading', () => this.#database.get(physical, VIEWS))
+    return row === undefined ? undefined : this.#payload(table, physical, row)
+  }
+
+  async getMany(table: Table, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+    const physical = keys.map((key) => physicalKey(table, key))
+    const rows = await this.#attempt('reading', () => this.#database.getMany(physical, VIEWS))
+    return rows.map((row, i) => (row === undefined ? undefined : this.#payload(table, physical[i] as Uint8Array, row)))
+  }
+
+  async scan(table: Table, options: ScanOptions): Promise<StoreEntry[]> {
+    const { limit } = options
+    assert(Number.isSafeInteger(limit) && limit >= 0, 'a scan has a whole limit')
+    const range = {
+      gte: physicalKey(table, options.gte ?? new Uint8Array(0)),
+      lt: options.lt === undefined ? tableEnd(table) : physicalKey(table, options.lt),
+      reverse: options.reverse ?? false,
+      limit
+    }
+    const rows = await this.#attempt('reading', () => this.#database.iterator({ ...VIEWS, ...range }).all())
+    return rows.map(([physical, row]) => ({
+      key: logicalKey(physical),
+      value: this.#payload(table, physical, row)
+    }))
+  }
+
+  async batch(writes: readonly StoreWrite[], options: { durable: boolean }): Promise<void> {
+    const operations = writes.map(({ table, key, value }): LevelOperation => {
+      const physical = physicalKey(table, key)
+      return value === null
+        ? { type: 'del', key: physical }
+        : { type: 'put', key: physical, value: sealRow(physical, value) }
+    })
+    this.#refuseWriteAfterFailure()
+    try {
+      await this.#attempt('writing', () => this.#database.batch(operations, { ...VIEWS, sync: options.durable }))
+    } catch (error) {
+      // A store that is closed on purpose has not failed; anything else ends writing until it is reopened.
+      if (!this.#closed && isChrysalisError(error)) this.#writeFailure ??= error
+      throw error
+    }
+  }
+
+  async reopen(): Promise<void> {
+    this.#reopening ??= this.#closeAndOpen().finally(() => {
+      this.#reopening = undefined
+    })
+    await this.#reopening
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    // An open that is under way must not outlive the close.
+    await this.#reopening?.catch(() => undefined)
+    try {
+      await this.#database.close()
+    } catch (error) {
+      throw levelError(error, `closing ${this.#parts.name}`)
+    }
+  }
+
+  async #closeAndOpen(): Promise<void> {
+    this.#refuseWhenClosed()
+    await this.#parts.beforeReopen?.()
+    const act = `reopening ${this.#parts.name}`
+    try {
+      await this.#database.close()
+      await this.#database.open({ createIfMissing: false })
+    } catch (error) {
+      this.#openFailure = levelError(error, act)
+      throw this.#openFailure
+    }
+    this.#openFailure = undefined
+    this.#writeFailure = undefined
+  }
+
+  async #attempt<T>(act: string, operation: () => Promise<T>): Promise<T> {
+    this.#refuseWhenClosed()
+    if (this.#openFailure !== undefined) throw this.#openFailure
+    try {
+      return await operation()
+    } catch (error) {
+      throw levelError(error, `${act} ${this.#parts.name}`)
+    }
+  }
+
+  #payload(table: Table, physical: Uint8Array, row: Uint8Array): Uint8Array {
+    const payload = openRow(physical, row)
+    if (payload !== undefined) return payload
+    const key = toHex(physical.subarray(1))
+    throw new ChrysalisError('corrupt', `a row of table ${table} fails its checksum, key ${key}`, {
+      hint: DOCTOR_HINT,
+      data: { table, key }
+    })
+  }
+
+  #refuseWhenClosed(): void {
+    if (!this.#closed) return
+    throw new ChrysalisError('unavailable', `the store ${this.#parts.name} is closed; nothing was read or written`, {
+      hint: 'The daemon is stopping. Start it again.',
+      retryable: false
+    })
+  }
+
+  #refuseWriteAfterFailure(): void {
+    const cause = this.#writeFailure
+    if (cause === undefined || this.#closed) return
+    throw new ChrysalisError(cause.code, `not written, because an earlier write failed: ${cause.message}`, {
+      ...(cause.hint === undefined ? {} : { hint: cause.hint }),
+      cause
+    })
+  }
+}
+
+/**
+ * Opens or creates the LevelDB database in `directory`, which becomes private to its owner (mode 0700 whatever the
+ * umask). Rejects with `home_locked` when another process or handle has it, `corrupt` when a database was there and is
+ * not whole (the directory is then left untouched), `disk_full`, `permissions` or `unavailable`.
+ */
+export async function openLevelStore(directory: string, options: LevelStoreOptions = {}): Promise<Store> {
+  const act = `opening ${directory}`
+  const writeBufferBytes = options.writeBufferBytes ?? LIMITS.storeWriteBufferBytes
+  let database: Level<Uint8Array, Uint8Array>
+  try {
+    const { exists } = await prepareDirectory(directory, options.mustExist ?? false)
+    database = new Level<Uint8Array, Uint8Array>(directory, {
+      ...VIEWS,
+      createIfMissing: !exists,
+      writeBufferSize: writeBufferBytes,
+      maxOpenFiles: options.openFilesMax ?? LIMITS.storeOpenFilesMax
+    })
+    await database.open()
+  } catch (error) {
+    throw levelError(error, act)
+  }
+  return createLevelStore(database, {
+    name: directory,
+    beforeReopen: () => requireSpace(directory, writeBufferBytes)
+  })
+}
+
+/**
+ * Opening replays the log into a table, which needs as much space as the write buffer; on a full disk it fails, and
+ * with it all reads. Better to stay half alive until there is room for the table and the log that follows it.
+ */
+async function requireSpace(directory: string, writeBufferBytes: number): Promise<void> {
+  const { bavail, bsize } = await statfs(directory)
+  const freeBytes = bavail * bsize
+  const neededBytes = 2 * writeBufferBytes
+  if (freeBytes >= neededBytes) return
+  throw new ChrysalisError('disk_full', `${freeBytes} bytes are free and reopening the store needs ${neededBytes}`, {
+    hint: 'Free some space on this disk. Reading still works meanwhile.',
+    data: { freeBytes, neededBytes }
+  })
+}
