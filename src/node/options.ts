@@ -1,0 +1,94 @@
+/**
+ * The engine's knobs. Each states meaning, unit, default with its reason, and what both extremes cost. The daemon's
+ * configuration fills them; the names are the same.
+ */
+import type { SyncMode } from '../sync/outbox.ts'
+import type { AuthorId, SpaceId } from '../memory/ids.ts'
+
+export interface SpaceOptions {
+  readonly id: SpaceId
+  readonly name: string
+  /** false: no topic, no sessions; it never leaves the daemon. */
+  readonly shared: boolean
+  readonly isDefault: boolean
+  readonly creator: AuthorId
+  readonly policy: 'open' | 'private'
+}
+
+export interface NodeOptions {
+  readonly version: string
+  readonly name: string | null
+  readonly home: string
+  readonly spaces: readonly SpaceOptions[]
+  readonly sync: {
+    readonly mode: SyncMode
+    readonly importanceThreshold: number
+    readonly flushIntervalMs: number
+    readonly batchDeltas: number
+    readonly batchIntervalMs: number
+    readonly retries: number
+    readonly retryBackoffMs: number
+    readonly retryBackoffMsMax: number
+    /** Milliseconds between anti-entropy sessions, ± 20 %. Less: sooner whole; more: fewer idle bytes. Default 2,000. */
+    readonly reconcileIntervalMs: number
+    /** While sessions find nothing, the interval doubles up to this. Default 60,000. */
+    readonly reconcileIntervalMsMax: number
+    /** Peers that must hold a memory before it counts as synced. Default 1. */
+    readonly replicas: number
+  }
+  readonly store: {
+    /** fsync: acknowledged means on disk. relaxed: acknowledged means handed to the system; power loss may take it. */
+    readonly durability: 'fsync' | 'relaxed'
+    /**
+     * Milliseconds a group of writes waits for company before it is written, 0 to 2. Default 0: what arrives while one
+     * group is being written makes the next, so waiting only delays a lone writer.
+     */
+    readonly groupCommitWindowMs: number
+  }
+  readonly recall: {
+    /** Hits of a search that names no limit. Default 10. */
+    readonly limit: number
+  }
+  readonly promotion: {
+    /** 0 to 1: importance at which a working memory is promoted to a shared one. Default 0.7. */
+    readonly threshold: number
+  }
+  readonly ballot: {
+    /** Who may vote, by raw key. Empty: every tally is unverified. Must be the same list on every daemon. */
+    readonly voters: readonly AuthorId[]
+  }
+  readonly access: {
+    /** How often counted reads are told to the others. Default 600,000: a search must never be a network write. */
+    readonly intervalMs: number
+  }
+  readonly storm: {
+    /** Writes to one record within the window that make a write storm worth an audit entry. Default 100. */
+    readonly writes: number
+    readonly windowMs: number
+  }
+}
+
+export const NODE_DEFAULTS: Pick<
+  NodeOptions,
+  'sync' | 'store' | 'ballot' | 'access' | 'storm' | 'recall' | 'promotion'
+> = {
+  sync: {
+    mode: 'streaming',
+    importanceThreshold: 0.7,
+    flushIntervalMs: 25,
+    batchDeltas: 100,
+    batchIntervalMs: 5_000,
+    retries: 5,
+    retryBackoffMs: 500,
+    retryBackoffMsMax: 60_000,
+    reconcileIntervalMs: 2_000,
+    reconcileIntervalMsMax: 60_000,
+    replicas: 1
+  },
+  store: { durability: 'fsync', groupCommitWindowMs: 0 },
+  recall: { limit: 10 },
+  promotion: { threshold: 0.7 },
+  ballot: { voters: [] },
+  access: { intervalMs: 600_000 },
+  storm: { writes: 100, windowMs: 10_000 }
+}
