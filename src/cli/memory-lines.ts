@@ -1,0 +1,100 @@
+/** Memories as lines for people: in a table, and one in full. */
+import type { Result } from '../rpc/schema/methods.ts'
+import { age, fields, isoTime, oneLine, percent, plain, shortId, shortPeer, table } from './format.ts'
+import type { Context } from './context.ts'
+
+export type Item = Result<'memory.list'>['items'][number]
+export type Receipt = Result<'memory.add'>
+
+export function itemTable(context: Context, items: readonly Item[]): string[] {
+  const { paint, columns } = context.terminal
+  const now = context.nowMs()
+  return table(
+    [
+      { title: 'ID', style: paint.cyan },
+      { title: 'SPACE' },
+      { title: 'KIND' },
+      { title: 'AUTHOR', style: paint.dim },
+      { title: 'AGE', align: 'right' },
+      { title: 'VERIFIED', style: (text) => (text === 'yes' ? paint.green(text) : paint.red(text)) },
+      { title: 'CONTENT' }
+    ],
+    items.map((item) => [
+      shortId(item.id),
+      item.spaceName,
+      item.kind,
+      shortPeer(item.peer),
+      age(item.createdAt, now),
+      item.verified ? 'yes' : 'NO',
+      content(item)
+    ]),
+    columns
+  )
+}
+
+function content(item: Item): string {
+  const text = item.content ?? '(no content)'
+  if (item.retracted !== null) return `(retracted: ${item.retracted}) ${text}`
+  return item.expired ? `(expired) ${text}` : text
+}
+
+/** Everything about one record. */
+export function itemLines(item: Item): string[] {
+  const optional: [string, string | null][] = [
+    ['key', item.key],
+    ['path', item.path],
+    ['type', item.memoryType],
+    ['tags', listOf(item.tags)],
+    ['importance', claimed(item.importance)],
+    ['confidence', claimed(item.confidence)],
+    ['source', item.source],
+    ['evidence', listOf(item.evidence)],
+    ['parents', listOf(item.parents.map(shortId))],
+    ['related', listOf(item.related.map(shortId))],
+    ['supersedes', listOf(item.supersedes.map(shortId))],
+    ['votes', listOf(item.votes.map((vote) => `${vote.verdict} by ${shortPeer(vote.voter)}`))],
+    ['valid from', moment(item.validFrom)],
+    ['valid to', moment(item.validTo)],
+    ['expires', moment(item.expiresAt)],
+    ['retracted', item.retracted]
+  ]
+  return [
+    ...fields([
+      ['id', item.id],
+      ['space', oneLine(item.spaceName)],
+      ['kind', item.kind],
+      ...optional.flatMap(([name, value]): [string, string][] => (value === null ? [] : [[name, oneLine(value)]])),
+      ['pinned', item.pinned ? 'yes' : 'no'],
+      ['version', String(item.version)],
+      ['author', item.peer],
+      ...(item.contentPeer === item.peer ? [] : [['content by', item.contentPeer] as const]),
+      ['created', isoTime(item.createdAt)],
+      ['updated', isoTime(item.updatedAt)],
+      ['delta', item.contentBy],
+      ['fingerprint', item.fingerprint],
+      ['verified', item.verified ? 'yes' : 'NO'],
+      ['sync', `${item.syncState}, held by ${item.holders} peers`]
+    ]),
+    '',
+    plain(item.content ?? '(no content)')
+  ]
+}
+
+function listOf(values: readonly string[]): string | null {
+  return values.length === 0 ? null : values.join(', ')
+}
+
+function claimed(value: Item['importance']): string | null {
+  return value === null ? null : `${percent(value.effective)} (highest claim ${percent(value.max)})`
+}
+
+function moment(ms: number | null): string | null {
+  return ms === null ? null : isoTime(ms)
+}
+
+/** What a write says: the id is data, the rest is for the person. */
+export function receiptOutcome(context: Context, receipt: Receipt, did: string) {
+  const { paint } = context.terminal
+  const line = `${paint.cyan(shortId(receipt.id))}  ${did}  ${receipt.syncState}  fingerprint ${receipt.fingerprint.slice(0, 16)}…`
+  return { data: receipt, lines: [line] }
+}

@@ -1,0 +1,272 @@
+/**
+ * The client of the local door, typed from the method table. A client outlives the daemon's restarts: when its
+ * connection is gone the next call makes a new one. A call itself is never sent twice, because a write might then be
+ * done twice; what is not known after a lost connection is said in the error (`stateTouched`).
+ *
+ * Events come over a connection of their own, so that a consumer that takes its time holds back nothing but itself.
+ */
+import { ChrysalisError } from '../base/errors.ts'
+import { LIMITS } from '../base/limits.ts'
+import { followEvents, type ClientEvent, type EventsRequest } from './event-stream.ts'
+import { Link } from './link.ts'
+import type { MethodName, Params, Result } from './schema/methods.ts'
+import { CLIENT_PROTOCOL } from './vocabulary.ts'
+
+export interface ClientOptions {
+  /** For each call, unless it says otherwise. Default 30 s; at most ten minutes. */
+  readonly timeoutMs?: number
+  /** Longest wait for a connection. Default 5 s. */
+  readonly connectMs?: number
+  /** Told to the daemon. */
+  readonly name?: string
+  readonly version?: string
+}
+
+export interface CallOptions {
+  readonly timeoutMs?: number
+  /** Aborting rejects with `cancelled` and tells the daemon. */
+  readonly signal?: AbortSignal
+}
+
+export interface Daemon {
+  readonly peer: string
+  readonly version: string
+  readonly protocol: string
+}
+
+const DEFAULT_TIMEOUT_MS = 30_000
+const DEFAULT_CONNECT_MS = 5_000
+/** The daemon keeps the time; the client's own timer is only for a daemon that says nothing at all. */
+const GRACE_MS = 1_000
+
+if ((Symbol as { asyncDispose?: symbol }).asyncDispose === undefined) {
+  Object.defineProperty(Symbol, 'asyncDispose', { value: Symbol.for('nodejs.asyncDispose') })
+}
+
+export class Client {
+  readonly path: string
+  readonly #options: Required<ClientOptions>
+  #link: Promise<Link> | undefined
+  #replacing: Promise<Link> | undefined
+  #daemon: Daemon | undefined
+  readonly #closed = new AbortController()
+  #inFlight = 0
+
+  /** Use `connect`, which also makes sure that somebody answers. */
+  constructor(path: string, options: ClientOptions = {}) {
+    this.path = path
+    this.#options = {
+      timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+      connectMs: options.connectMs ?? DEFAULT_CONNECT_MS,
+      name: options.name ?? 'chrysalis',
+      version: options.version ?? '0'
+    }
+  }
+
+  /** Who answered last. */
+  get daemon(): Daemon | undefined {
+    return this.#daemon
+  }
+
+  /** Makes the connection now, if there is none, and says who answered. Rejects with the errors of `call`. */
+  async open(): Promise<Daemon> {
+    const link = await this.#connected()
+    if (this.#inFlight === 0) link.setIdle(true)
+    if (this.#daemon === undefined) throw new ChrysalisError('failure', 'The daemon did not say who it is.')
+    return this.#daemon
+  }
+
+  /**
+   * Calls a method. Rejects with ChrysalisError only: the daemon's own error, `timeout`, `cancelled`,
+   * `daemon_unreachable`, `permissions` or `unsupported_version`.
+   */
+  async call<M extends MethodName>(method: M, params: Params<M>, options: CallOptions = {}): Promise<Result<M>> {
+    if (options.signal?.aborted === true) throw cancelled(method)
+    this.#inFlight++
+    try {
+      const link = await this.#connected()
+      link.setIdle(false)
+      // The daemon answers with what the table says; the client does not check it again.
+      return (await this.#ask(link, method, params, options)) as Result<M>
+    } finally {
+      this.#inFlight--
+      if (this.#inFlight === 0)
+        void this.#link?.then((link) => link.setIdle(this.#inFlight === 0)).catch(() => undefined)
+    }
+  }
+
+  /**
+   * Follows events until the consumer stops, the signal aborts or the client is closed. Survives restarts of the daemon:
+   * memory events go on from the last one seen, none lost and none twice. Rejects only when the request itself is
+   * refused (an unknown space, an unknown cursor), or when the first connection cannot be made.
+   */
+  events(request: EventsRequest = {}): AsyncIterableIterator<ClientEvent> {
+    const { connectMs, name, version } = this.#options
+    return followEvents(request, {
+      closed: this.#closed.signal,
+      open: (onNotification) => Link.open({ path: this.path, connectMs, onNotification }),
+      hello: { protocol: CLIENT_PROTOCOL, client: { name, version } }
+    })
+  }
+
+  learn(content: string, options: Omit<Params<'memory.add'>, 'content'> = {}): Promise<Result<'memory.add'>> {
+    return this.call('memory.add', { ...options, content })
+  }
+
+  learnMany(items: Params<'memory.addMany'>['items']): Promise<Result<'memory.addMany'>> {
+    return this.call('memory.addMany', { items })
+  }
+
+  recall(query: string, options: Omit<Params<'memory.search'>, 'query'> = {}): Promise<Result<'memory.search'>> {
+    return this.call('memory.search', { ...options, query })
+  }
+
+  /** The record, or null when this daemon has none of that name. */
+  async get(id: string, space?: string): Promise<Result<'memory.get'>['items'][number]> {
+    const { items } = await this.call('memory.get', { ids: [id], ...inSpace(space) })
+    return items[0] ?? null
+  }
+
+  list(options: Params<'memory.list'> = {}): Promise<Result<'memory.list'>> {
+    return this.call('memory.list', options)
+  }
+
+  revise(id: string, changes: Omit<Params<'memory.revise'>, 'id'>): Promise<Result<'memory.revise'>> {
+    return this.call('memory.revise', { ...changes, id })
+  }
+
+  retract(id: string, reason: string, space?: string): Promise<Result<'memory.retract'>> {
+    return this.call('memory.retract', { id, reason, ...inSpace(space) })
+  }
+
+  link(from: string, relation: Params<'memory.link'>['relation'], to: string): Promise<Result<'memory.link'>> {
+    return this.call('memory.link', { from, relation, to })
+  }
+
+  history(id: string, space?: string): Promise<Result<'memory.history'>> {
+    return this.call('memory.history', { id, ...inSpace(space) })
+  }
+
+  lineage(id: string, options: Omit<Params<'memory.lineage'>, 'id'> = {}): Promise<Result<'memory.lineage'>> {
+    return this.call('memory.lineage', { ...options, id })
+  }
+
+  verify(ids?: readonly string[], space?: string): Promise<Result<'memory.verify'>> {
+    return this.call('memory.verify', { ...(ids === undefined ? {} : { ids: [...ids] }), ...inSpace(space) })
+  }
+
+  vote(
+    id: string,
+    verdict: Params<'vote.cast'>['verdict'],
+    options: Omit<Params<'vote.cast'>, 'id' | 'verdict'> = {}
+  ): Promise<Result<'vote.cast'>> {
+    return this.call('vote.cast', { ...options, id, verdict })
+  }
+
+  tally(id: string, space?: string): Promise<Result<'vote.tally'>> {
+    return this.call('vote.tally', { id, ...inSpace(space) })
+  }
+
+  status(): Promise<Result<'node.status'>> {
+    return this.call('node.status', {})
+  }
+
+  stats(space?: string): Promise<Result<'memory.stats'>> {
+    return this.call('memory.stats', inSpace(space))
+  }
+
+  /** Asks the daemon to stop. */
+  stop(): Promise<Result<'node.stop'>> {
+    return this.call('node.stop', {})
+  }
+
+  /** Ends the connection and every stream of events; calls in flight reject with `cancelled`. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed.abort()
+    const link = await this.#link?.catch(() => undefined)
+    await link?.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** The present link, or a new one; callers at one time share one attempt. */
+  async #connected(): Promise<Link> {
+    if (this.#closed.signal.aborted)
+      throw new ChrysalisError('invalid_state', 'This client is closed.', { hint: 'Connect again.' })
+    const present = await this.#link?.catch(() => undefined)
+    if (present?.isOpen === true) return present
+    // Several callers may have waited for the same lost link: the first of them replaces it.
+    this.#link = this.#replacing ??= this.#open().finally(() => (this.#replacing = undefined))
+    return this.#link
+  }
+
+  async #open(): Promise<Link> {
+    const { connectMs, name, version } = this.#options
+    const link = await Link.open({ path: this.path, connectMs })
+    try {
+      const params: Params<'rpc.hello'> = { protocol: CLIENT_PROTOCOL, client: { name, version } }
+      const hello = (await this.#ask(link, 'rpc.hello', params, { timeoutMs: connectMs })) as Result<'rpc.hello'>
+      this.#daemon = { peer: hello.peer, version: hello.version, protocol: hello.protocol }
+    } catch (error) {
+      await link.close()
+      throw error
+    }
+    return link
+  }
+
+  #ask(link: Link, method: MethodName, params: object, options: CallOptions): Promise<unknown> {
+    const timeoutMs = Math.min(options.timeoutMs ?? this.#options.timeoutMs, LIMITS.rpcTimeoutMsMax)
+    const { signal } = options
+    const { id, answer } = link.request(method, { ...params, timeoutMs }, !isRead(method))
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        clearTimeout(timer)
+        signal?.removeEventListener('abort', abort)
+      }
+      const abort = (): void => {
+        settle()
+        link.forget(id)
+        if (link.isOpen) link.request('rpc.cancel', { id }, false).answer.catch(() => undefined)
+        reject(cancelled(method))
+      }
+      const timer = setTimeout(() => {
+        settle()
+        link.forget(id)
+        const hint = 'chrysalis status tells whether the daemon is well; allow more time if it is.'
+        const message = `The daemon did not answer ${method} within ${timeoutMs} ms.`
+        reject(new ChrysalisError('timeout', message, { hint, stateTouched: !isRead(method) }))
+      }, timeoutMs + GRACE_MS)
+      signal?.addEventListener('abort', abort, { once: true })
+      void answer.finally(settle).then(resolve, reject)
+    })
+  }
+}
+
+/** Connects and agrees on the protocol. Rejects with the errors of `call`. */
+export async function connect(path: string, options: ClientOptions = {}): Promise<Client> {
+  const client = new Client(path, options)
+  await client.open()
+  return client
+}
+
+/** Known without the table, which the client does not load: what follows from the name alone. */
+const WRITES =
+  /^(?:memory\.(?:add|addMany|revise|link|retract)|vote\.cast|sync\.now|peer\.(?:connect|disconnect)|space\.(?:invite|join)|node\.stop)/
+
+/** Whether a lost answer leaves nothing to doubt. */
+export function isRead(method: MethodName): boolean {
+  return !WRITES.test(method)
+}
+
+function cancelled(method: MethodName): ChrysalisError {
+  return new ChrysalisError('cancelled', `${method} was cancelled.`, {
+    stateTouched: !isRead(method),
+    ...(isRead(method) ? {} : { hint: 'Read before writing again: what it had begun may still complete.' })
+  })
+}
+
+function inSpace(space: string | undefined): { space?: string } {
+  return space === undefined ? {} : { space }
+}
