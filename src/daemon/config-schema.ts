@@ -1,0 +1,366 @@
+/**
+ * Every key of the configuration, with meaning, unit, bounds, default and the reason for the default, in one table.
+ *
+ * The table is the source of the validation, of the TypeScript type `Config`, of the names of the environment variables
+ * and of docs/CONFIG.md, so that none of the four can drift from another. Where the values come from is the business of
+ * config.ts; what they do is the business of the room that takes them.
+ */
+import { z } from 'zod'
+import { LIMITS } from '../base/limits.ts'
+import { parseAuthor } from '../base/peer-id.ts'
+
+/** How a value is read from text: from the environment and from `--set`. */
+export type KeyKind = 'flag' | 'number' | 'text' | 'choice' | 'list'
+
+export interface KeySpec<T> {
+  readonly kind: KeyKind
+  readonly schema: z.ZodType<T>
+  readonly fallback: T
+  /** Empty when the value has none. */
+  readonly unit: string
+  /** What is allowed, in words: the "expected" half of an error message. */
+  readonly bounds: string
+  readonly meaning: string
+  /** Why this default, and what either extreme costs. */
+  readonly why: string
+}
+
+/** The part of a row that is prose. */
+interface Prose {
+  readonly unit?: string
+  readonly meaning: string
+  readonly why: string
+}
+
+function flag(fallback: boolean, prose: Prose): KeySpec<boolean> {
+  return { kind: 'flag', schema: z.boolean(), fallback, bounds: 'true or false', ...prose, unit: '' }
+}
+
+function wholeNumber(fallback: number, min: number, max: number, prose: Prose): KeySpec<number> {
+  const bounds = `a whole number from ${min} to ${max}`
+  return { kind: 'number', schema: z.number().int().min(min).max(max), fallback, bounds, unit: '', ...prose }
+}
+
+function fraction(fallback: number, prose: Prose): KeySpec<number> {
+  return {
+    kind: 'number',
+    schema: z.number().min(0).max(1),
+    fallback,
+    bounds: 'a number from 0 to 1',
+    unit: '',
+    ...prose
+  }
+}
+
+function choice<const T extends string>(fallback: NoInfer<T>, values: readonly T[], prose: Prose): KeySpec<T> {
+  const bounds = `one of ${values.join(', ')}`
+  return { kind: 'choice', schema: z.enum(values), fallback, bounds, ...prose, unit: '' }
+}
+
+/** `max` bounds the number of entries; `one` judges each of them. */
+function list(one: z.ZodType<string>, max: number, bounds: string, prose: Prose): KeySpec<readonly string[]> {
+  return {
+    kind: 'list',
+    schema: z.array(one).max(max),
+    fallback: [],
+    bounds: `a list of at most ${max} ${bounds}`,
+    unit: '',
+    ...prose
+  }
+}
+
+/** null stands for "not set"; a file leaves the key out, the environment sets it empty. */
+function optionalText(schema: z.ZodType<string>, bounds: string, prose: Prose): KeySpec<string | null> {
+  return { kind: 'text', schema: schema.nullable(), fallback: null, bounds, unit: '', ...prose }
+}
+
+/** A first look only; the network adapter parses it for good and knows every protocol. */
+const multiaddr = z.string().regex(/^\/(ip4|ip6|ip6zone|dns|dns4|dns6|dnsaddr)\/[^/\s]+(\/[^/\s]+)*$/)
+const peerId = z.string().refine((text) => parseAuthor(text) !== undefined)
+const addressesMax = LIMITS.bootstrapAddressesMax
+
+export const PRESETS = ['local', 'lan', 'wan'] as const
+export type Preset = (typeof PRESETS)[number]
+
+const ROOT_KEYS = {
+  preset: choice('lan', PRESETS, {
+    meaning:
+      'The set of defaults to start from, a file of the package under config/. local: this machine only. ' +
+      'lan: found by others on the local network. wan: also found through a distributed address book.',
+    why: 'Two daemons on one desk should meet with no configuration; nothing leaves the local network unless asked.'
+  }),
+  name: optionalText(
+    z.string().min(1).max(LIMITS.spaceNameBytesMax),
+    `text of 1 to ${LIMITS.spaceNameBytesMax} characters`,
+    {
+      meaning: 'What people call this daemon. Shown by `status` and nowhere trusted.',
+      why: 'A daemon is its peer id; a name only helps the eye.'
+    }
+  )
+}
+
+const network = {
+  listen: {
+    ...list(multiaddr, addressesMax, 'multiaddrs such as /ip4/0.0.0.0/tcp/4001', {
+      unit: 'multiaddr',
+      meaning: 'Addresses on which other daemons may connect. Port 0 takes any free port.',
+      why: 'The built-in default listens on loopback alone; the presets lan and wan open every interface.'
+    }),
+    fallback: ['/ip4/127.0.0.1/tcp/0']
+  },
+  announce: list(multiaddr, addressesMax, 'multiaddrs', {
+    unit: 'multiaddr',
+    meaning: 'Addresses told to others in place of those listened on: behind a port forwarding, in a container.',
+    why: 'Empty: what is listened on is what is announced, which is right wherever nothing translates addresses.'
+  }),
+  fanout: wholeNumber(3, 2, 16, {
+    unit: 'peers',
+    meaning: 'How many peers a daemon hands each new delta on to. The gossip mesh has this plus one links.',
+    why:
+      'Three reaches 100,000 daemons in about ten hops. Two breaks up under loss; each one more costs a full copy ' +
+      'of everything per daemon.'
+  }),
+  heartbeatMs: wholeNumber(500, 100, 60_000, {
+    unit: 'milliseconds',
+    meaning: 'How often the gossip mesh is mended. Deltas are forwarded at once and never wait for it.',
+    why: 'Half a second repairs a lost link before a person notices; shorter costs CPU on idle daemons.'
+  }),
+  mdns: flag(false, {
+    meaning: 'Find daemons on the local network by multicast DNS, and be found.',
+    why: 'On in the presets lan and wan. It tells everyone on the local network that a daemon runs here.'
+  }),
+  dht: flag(false, {
+    meaning: 'Find the addresses of daemons through a Kademlia table among the daemons themselves.',
+    why: 'Only of use across networks, so only in the preset wan. It stores addresses, never memories.'
+  }),
+  bootstrap: list(multiaddr, addressesMax, 'multiaddrs, each best ended with /p2p/<peer id>', {
+    unit: 'multiaddr',
+    meaning: 'Daemons to call at start and to call again whenever they are lost. Tickets add theirs by themselves.',
+    why: 'Empty: saved peers, tickets and discovery are enough on a local network.'
+  }),
+  connectionsMax: wholeNumber(LIMITS.connectionsMax, 8, LIMITS.connectionsMax, {
+    unit: 'connections',
+    meaning: 'Connections held open at once, in and out.',
+    why: 'The mesh needs about five; memory grows with every connection. Fewer than 8 leaves no room for newcomers.'
+  }),
+  inboundConnectionsPerSecond: wholeNumber(
+    LIMITS.inboundConnectionsPerSecondMax,
+    1,
+    LIMITS.inboundConnectionsPerSecondMax,
+    {
+      unit: 'connections a second from one address',
+      meaning: 'Connections accepted from one address each second; more are refused before any work is done for them.',
+      why: 'Daemons of one machine start together, so the default is wide; wan narrows it, for strangers can knock there.'
+    }
+  )
+}
+
+const sync = {
+  mode: choice('streaming', ['streaming', 'batched', 'periodic'], {
+    meaning:
+      'When own deltas are published. streaming: at once, or after sync.flushIntervalMs for company. batched: when ' +
+      'sync.batchDeltas are waiting or sync.batchIntervalMs has passed. periodic: never; reconciliation carries them.',
+    why: 'Agents that work together want to see each other now. The other two save bytes on metered links.'
+  }),
+  importanceThreshold: fraction(0.7, {
+    meaning:
+      'A delta whose importance is above this is published at once in every mode but periodic; the others wait as the ' +
+      'mode says. 0 publishes everything at once.',
+    why: 'The specification names 0.7. In the default mode the others wait for milliseconds only, so little hangs on it.'
+  }),
+  batchDeltas: wholeNumber(100, 1, 10_000, {
+    unit: 'deltas',
+    meaning: 'In mode batched: waiting deltas at which they are published without waiting for the interval.',
+    why: 'The specification names 100. Larger saves frames and makes others wait.'
+  }),
+  batchIntervalMs: wholeNumber(5_000, 20, 86_400_000, {
+    unit: 'milliseconds',
+    meaning: 'In mode batched: longest time a delta waits to be published.',
+    why: 'Five seconds is short for a person and long for a radio.'
+  }),
+  flushIntervalMs: wholeNumber(25, 0, 1_000, {
+    unit: 'milliseconds',
+    meaning: 'In mode streaming: longest time a delta waits for others, so that they share one gossip frame.',
+    why:
+      'A frame costs about a millisecond of CPU at every daemon whatever it holds. 20 to 50 keeps bursts cheap; ' +
+      '0 sends one frame for each write.'
+  }),
+  reconcileIntervalMs: wholeNumber(2_000, 100, 3_600_000, {
+    unit: 'milliseconds',
+    meaning: 'How often this daemon compares itself with one random known peer and fetches what gossip lost.',
+    why: 'The specification names two seconds. Equal daemons back off by themselves, so an idle network stays quiet.'
+  }),
+  reconcileIntervalMsMax: wholeNumber(60_000, 100, 86_400_000, {
+    unit: 'milliseconds',
+    meaning: 'Longest pause between two comparisons while they keep finding nothing.',
+    why: 'Bounds how late a daemon that gossip cannot reach learns of a change.'
+  }),
+  retries: wholeNumber(5, 0, 100, {
+    unit: 'attempts',
+    meaning:
+      'How often an own delta that nobody is known to hold is offered again before only reconciliation carries it.',
+    why: 'Gossip is the fast road, not the safe one; after five attempts the road is closed, not busy.'
+  }),
+  retryBackoffMs: wholeNumber(500, 10, 3_600_000, {
+    unit: 'milliseconds',
+    meaning: 'Pause before the first of these attempts; it doubles with each.',
+    why: 'One heartbeat: what was lost while the mesh was mended goes out again at once.'
+  }),
+  retryBackoffMsMax: wholeNumber(60_000, 10, 86_400_000, {
+    unit: 'milliseconds',
+    meaning: 'Longest pause between two attempts.',
+    why: 'A minute, as for reconnecting.'
+  }),
+  replicas: wholeNumber(1, 1, LIMITS.connectionsMax, {
+    unit: 'peers',
+    meaning: 'Peers that must be known to hold a memory before its state reads `synced`.',
+    why: 'One other copy survives the loss of this machine. It is a label only: no write waits for it unless asked.'
+  })
+}
+
+const store = {
+  durability: choice('fsync', ['fsync', 'relaxed'], {
+    meaning: 'fsync: an acknowledged write survives loss of power. relaxed: it survives the death of the process only.',
+    why: 'Losing no acknowledged write is the first promise. relaxed is for throw-away daemons and slow disks.'
+  }),
+  groupCommitWindowMs: wholeNumber(0, 0, LIMITS.groupCommitWindowMs, {
+    unit: 'milliseconds',
+    meaning: 'How long a group of writes waits for more, so that they share one sync of the disk.',
+    why:
+      'Writes that arrive while one group is being written make the next, so busy daemons share syncs without waiting; ' +
+      'a window only delays a lone write. Worth trying on a disk whose sync is very slow.'
+  })
+}
+
+const recall = {
+  limit: wholeNumber(10, 1, LIMITS.recallResultsMax, {
+    unit: 'memories',
+    meaning: 'Answers given to a recall that does not say how many it wants.',
+    why: 'What a model reads with profit in one go.'
+  })
+}
+
+const promotion = {
+  threshold: fraction(0.7, {
+    meaning: 'A working memory whose importance reaches this is promoted to a shared one.',
+    why: 'The specification names 0.7. 0 shares everything, 1 almost nothing.'
+  })
+}
+
+const ballot = {
+  voters: list(peerId, LIMITS.votersMax, 'peer ids', {
+    unit: 'peer id',
+    meaning: 'The roster whose votes are counted. A memory is validated by more than two thirds of it.',
+    why: 'Empty: votes are kept and shown, and every tally reads `unverified`, for among open peers no share means anything.'
+  })
+}
+
+const access = {
+  intervalMs: wholeNumber(600_000, 1_000, 86_400_000, {
+    unit: 'milliseconds',
+    meaning: 'How often the number of times memories were read here is told to the others.',
+    why: 'Ten minutes, so that a search never becomes a write to the network.'
+  })
+}
+
+const storm = {
+  writes: wholeNumber(100, 2, 1_000_000, {
+    unit: 'writes',
+    meaning: 'Writes to one memory within storm.windowMs that are noted in the audit log as a write storm.',
+    why: 'Far above what people and single agents do. It is noted, never refused.'
+  }),
+  windowMs: wholeNumber(10_000, 100, 3_600_000, {
+    unit: 'milliseconds',
+    meaning: 'The window in which they are counted.',
+    why: 'Ten seconds tell a burst from a busy day.'
+  })
+}
+
+const rpc = {
+  socket: optionalText(z.string().min(1), 'a path', {
+    meaning: 'Path of the socket that agents on this machine use.',
+    why: 'Not set: run/rpc.sock in the home, or a short path elsewhere when the system could not hold that one.'
+  })
+}
+
+const log = {
+  level: choice('info', ['debug', 'info', 'warn', 'error'], {
+    meaning: 'Least level that is written. Content of memories is written at none.',
+    why: 'info says what changed, debug what was decided.'
+  }),
+  format: choice('text', ['text', 'json'], {
+    meaning: 'text for people, json (one object a line) for programs.',
+    why: 'The first reader is a person.'
+  })
+}
+
+const SECTIONS = { network, sync, store, recall, promotion, ballot, access, storm, rpc, log }
+
+type Values<Keys> = { readonly [K in keyof Keys]: Keys[K] extends KeySpec<infer T> ? T : never }
+
+/** The effective configuration. Every value has passed its schema, and the relations between them hold. */
+export type Config = Values<typeof ROOT_KEYS> & { readonly [S in keyof typeof SECTIONS]: Values<(typeof SECTIONS)[S]> }
+
+/** Every key by its dotted path, in the order of the documentation. */
+export const CONFIG_KEYS: ReadonlyMap<string, KeySpec<unknown>> = new Map([
+  ...sectionRows('', ROOT_KEYS),
+  ...Object.entries(SECTIONS).flatMap(([name, keys]) => sectionRows(`${name}.`, keys))
+])
+
+function sectionRows(prefix: string, keys: Readonly<Record<string, KeySpec<unknown>>>): [string, KeySpec<unknown>][] {
+  return Object.entries(keys).map(([name, spec]) => [prefix + name, spec])
+}
+
+/** Short names of environment variables beside the regular ones. */
+export const SHORT_VARIABLES: Readonly<Record<string, string>> = {
+  CHRYSALIS_LISTEN: 'network.listen',
+  CHRYSALIS_BOOTSTRAP: 'network.bootstrap',
+  CHRYSALIS_MDNS: 'network.mdns',
+  CHRYSALIS_DHT: 'network.dht'
+}
+
+/** Variables that are no configuration keys, with what they are. */
+export const OTHER_VARIABLES: Readonly<Record<string, string>> = {
+  CHRYSALIS_HOME: 'The home directory, where the command line is not told one with --home.',
+  CHRYSALIS_PASSPHRASE: 'Opens an identity key that is kept under a passphrase. Never written anywhere.'
+}
+
+/** `network.heartbeatMs` is set by `CHRYSALIS_NETWORK_HEARTBEAT_MS`. */
+export function variableOf(key: string): string {
+  return `CHRYSALIS_${key.replace(/[A-Z]/g, '_$&').replaceAll('.', '_').toUpperCase()}`
+}
+
+interface Relation {
+  readonly keys: readonly [string, string]
+  readonly holds: (config: Config) => boolean
+  readonly text: string
+}
+
+/** What must hold between two values, whatever their sources. */
+export const RELATIONS: readonly Relation[] = [
+  {
+    keys: ['sync.retryBackoffMs', 'sync.retryBackoffMsMax'],
+    holds: ({ sync: s }) => s.retryBackoffMs <= s.retryBackoffMsMax,
+    text: 'the first pause may not be longer than the longest'
+  },
+  {
+    keys: ['sync.reconcileIntervalMs', 'sync.reconcileIntervalMsMax'],
+    holds: ({ sync: s }) => s.reconcileIntervalMs <= s.reconcileIntervalMsMax,
+    text: 'the usual pause may not be longer than the longest'
+  },
+  {
+    keys: ['sync.reconcileIntervalMs', 'sync.flushIntervalMs'],
+    holds: ({ sync: s }) => s.reconcileIntervalMs >= 2 * s.flushIntervalMs,
+    text: 'reconciliation must leave gossip time to flush twice, or it fetches what is already on its way'
+  },
+  {
+    keys: ['sync.batchIntervalMs', 'sync.flushIntervalMs'],
+    holds: ({ sync: s }) => s.batchIntervalMs >= s.flushIntervalMs,
+    text: 'a batch may not be flushed sooner than a stream'
+  },
+  {
+    keys: ['network.connectionsMax', 'network.fanout'],
+    holds: ({ network: n }) => n.connectionsMax >= 2 * (n.fanout + 1),
+    text: 'the mesh needs twice its links, fanout plus one, to have peers to choose from'
+  }
+]
