@@ -1,0 +1,116 @@
+/**
+ * The harness's own book of what a daemon has acknowledged. Every line is in a file outside the daemon's home before it
+ * counts, and every reading is compared with it: an acknowledged memory that is ever missing, or reads differently, is
+ * lost. Answers whose connection died are neither: the daemon may have kept them or not.
+ *
+ * The classes are those of Jepsen's set-full checker: stable, lost, recovered (never acknowledged, and there), never-read.
+ */
+import { closeSync, openSync, writeSync } from 'node:fs'
+import type { Client } from '../../src/rpc/client.ts'
+import type { Result } from '../../src/rpc/schema/methods.ts'
+
+const IDS_PAGE = 1_000
+const READ_PAGE = 100
+
+export interface Reading {
+  /** Acknowledged and not there, ever. */
+  readonly lost: readonly string[]
+  /** There, and not what was written. */
+  readonly wrong: readonly string[]
+  readonly present: number
+}
+
+export class Acknowledged {
+  readonly #file: number
+  /** Record id → number of the write. */
+  readonly #acks = new Map<string, number>()
+  readonly #unread: string[] = []
+  attempts = 0
+
+  /** `path`: on another disk than the daemon's, when power is cut. */
+  constructor(path: string) {
+    this.#file = openSync(path, 'a', 0o600)
+  }
+
+  get count(): number {
+    return this.#acks.size
+  }
+
+  get ids(): IterableIterator<string> {
+    return this.#acks.keys()
+  }
+
+  note(id: string, n: number): void {
+    writeSync(this.#file, `${id} ${n}\n`)
+    this.#acks.set(id, n)
+    this.#unread.push(id)
+  }
+
+  /**
+   * Writes through one connection, `inFlight` at a time, until it breaks or `isEnough`. Resolves when the last answer is
+   * in. Rejects with a refusal of a daemon that lives.
+   */
+  async write(client: Client, inFlight: number, isEnough: () => boolean = () => false): Promise<void> {
+    const loop = async (): Promise<void> => {
+      while (!isEnough()) {
+        const n = this.attempts++
+        try {
+          const { id } = await client.learn(textOf(n), { tags: [`t${n % 50}`] })
+          this.note(id, n)
+        } catch (error) {
+          if (isBroken(error)) return
+          throw error
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: inFlight }, loop))
+  }
+
+  /** Looks for every acknowledged id; reads and compares those not read yet, or all of them. */
+  async check(client: Client, which: 'new' | 'all'): Promise<Reading> {
+    const present = await deltaIds(client)
+    // One memory a delta: the record has the delta's own id.
+    const lost = [...this.#acks.keys()].filter((id) => !present.has(id))
+    const wrong: string[] = []
+    const toRead = which === 'all' ? [...this.#acks.keys()] : this.#unread
+    for (let from = 0; from < toRead.length; from += READ_PAGE) {
+      const ids = toRead.slice(from, from + READ_PAGE)
+      const { items } = await client.call('memory.get', { ids })
+      items.forEach((item, i) => {
+        const id = ids[i] as string
+        if (item === null) lost.push(id)
+        else if (item.content !== textOf(this.#acks.get(id) ?? -1) || !item.verified) wrong.push(id)
+      })
+    }
+    this.#unread.length = 0
+    return { lost: [...new Set(lost)], wrong, present: present.size }
+  }
+
+  close(): void {
+    closeSync(this.#file)
+  }
+}
+
+/** Every text differs, and its length with it. */
+function textOf(n: number): string {
+  return `write ${n} of the chaos run: ${'the ink must outlive the pen '.repeat(1 + (n % 9))}`
+}
+
+export async function deltaIds(client: Client): Promise<Set<string>> {
+  const found = new Set<string>()
+  let cursor: string | null = null
+  do {
+    const page: Result<'memory.ids'> = await client.call('memory.ids', {
+      limit: IDS_PAGE,
+      ...(cursor === null ? {} : { cursor })
+    })
+    for (const id of page.ids) found.add(id)
+    ;({ cursor } = page)
+  } while (cursor !== null)
+  return found
+}
+
+function isBroken(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return code === 'daemon_unreachable' || code === 'cancelled'
+}
