@@ -1,6 +1,14 @@
 import tseslint from 'typescript-eslint'
 
-const PURE = ['src/base/**', 'src/crdt/**', 'src/ports/**', 'src/memory/**', 'src/trust/**', 'src/recall/**', 'src/sync/**']
+const PURE = [
+  'src/base/**',
+  'src/crdt/**',
+  'src/ports/**',
+  'src/memory/**',
+  'src/trust/**',
+  'src/recall/**',
+  'src/sync/**'
+]
 
 export default tseslint.config(
   { ignores: ['dist/**', 'node_modules/**', 'out/**'] },
@@ -10,8 +18,16 @@ export default tseslint.config(
     extends: [tseslint.configs.base],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
-      '@typescript-eslint/no-floating-promises': ['error', { allowForKnownSafeCalls: [{ from: 'package', name: ['test', 'it', 'describe', 'suite'], package: 'node:test' }] }],
-      '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: { arguments: false, attributes: false } }],
+      '@typescript-eslint/no-floating-promises': [
+        'error',
+        {
+          allowForKnownSafeCalls: [{ from: 'package', name: ['test', 'it', 'describe', 'suite'], package: 'node:test' }]
+        }
+      ],
+      '@typescript-eslint/no-misused-promises': [
+        'error',
+        { checksVoidReturn: { arguments: false, attributes: false } }
+      ],
       '@typescript-eslint/await-thenable': 'error',
       '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
       '@typescript-eslint/only-throw-error': 'error',
@@ -20,7 +36,10 @@ export default tseslint.config(
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/require-array-sort-compare': ['error', { ignoreStringArrays: true }],
       '@typescript-eslint/prefer-readonly': 'error',
-      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_', caughtErrorsIgnorePattern: '^_' }],
+      '@typescript-eslint/no-unused-vars': [
+        'error',
+        { argsIgnorePattern: '^_', varsIgnorePattern: '^_', caughtErrorsIgnorePattern: '^_' }
+      ],
       'no-console': 'error',
       'max-lines': ['error', { max: 450, skipComments: true, skipBlankLines: true }],
       'max-lines-per-function': ['error', { max: 90, skipComments: true, skipBlankLines: true }],
@@ -30,8 +49,20 @@ export default tseslint.config(
   {
     files: PURE,
     rules: {
-      'no-restricted-imports': ['error', { patterns: ['node:*', 'node:*/**', 'libp2p', '@libp2p/*', 'level', 'classic-level'] }],
-      'no-restricted-globals': ['error', 'Date', 'Intl', 'setTimeout', 'setInterval', 'performance', 'process', 'Buffer'],
+      'no-restricted-imports': [
+        'error',
+        { patterns: ['node:*', 'node:*/**', 'libp2p', '@libp2p/*', 'level', 'classic-level'] }
+      ],
+      'no-restricted-globals': [
+        'error',
+        'Date',
+        'Intl',
+        'setTimeout',
+        'setInterval',
+        'performance',
+        'process',
+        'Buffer'
+      ],
       'no-restricted-properties': [
         'error',
         { object: 'Math', property: 'random', message: 'Chance comes in as ports/random.' },

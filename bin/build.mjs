@@ -9,7 +9,9 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 const compiler = path.join(root, 'node_modules', 'typescript', 'bin', 'tsc')
 if (existsSync(compiler) && existsSync(path.join(root, 'src'))) {
   rmSync(path.join(root, 'dist'), { recursive: true, force: true })
-  const result = spawnSync(process.execPath, [compiler, '-p', path.join(root, 'tsconfig.build.json')], { stdio: 'inherit' })
+  const result = spawnSync(process.execPath, [compiler, '-p', path.join(root, 'tsconfig.build.json')], {
+    stdio: 'inherit'
+  })
   // A failed build leaves no dist/ behind, so that the launcher never runs half of one.
   if (result.status !== 0) {
     rmSync(path.join(root, 'dist'), { recursive: true, force: true })

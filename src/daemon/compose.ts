@@ -74,6 +74,9 @@ export async function composeDaemon(options: ComposeOptions): Promise<Daemon> {
   }
 }
 
+const LOCK_WAIT_MS = 3_000
+const LOCK_POLL_MS = 100
+
 interface OpenedStore {
   readonly store: Store
   readonly sentinel: Sentinel | undefined
@@ -94,7 +97,7 @@ async function openStore(home: OpenHome, logger: SystemLogger): Promise<OpenedSt
   if (damage.length > 0) await salvage(damage)
   let store: Store
   try {
-    store = await openLevelStore(paths.data, { mustExist })
+    store = await openWhenFree(paths.data, mustExist)
   } catch (error) {
     // A locked or full home is no damage; only what LevelDB itself cannot read is.
     if (!isChrysalisError(error, 'corrupt') || damage.length > 0) throw error
@@ -108,6 +111,19 @@ async function openStore(home: OpenHome, logger: SystemLogger): Promise<OpenedSt
     throw error
   }
   return { store, sentinel, notices }
+}
+
+/** A daemon that is stopping has closed its door already and still holds the store for a moment. */
+async function openWhenFree(directory: string, mustExist: boolean): Promise<Store> {
+  const deadlineMs = systemClock.monotonicMs() + LOCK_WAIT_MS
+  for (;;) {
+    try {
+      return await openLevelStore(directory, { mustExist })
+    } catch (error) {
+      if (!isChrysalisError(error, 'home_locked') || systemClock.monotonicMs() > deadlineMs) throw error
+    }
+    await new Promise((resolve) => setTimeout(resolve, LOCK_POLL_MS))
+  }
 }
 
 async function assemble(

@@ -49,9 +49,21 @@ export async function readChanges(
   request: { cursor?: string; limit?: number; spaces?: ReadonlySet<SpaceId> },
   newest: Arrival
 ): Promise<ChangesAnswer> {
+  // The end of the log, for those who only want what comes from now on.
+  if (request.limit === 0) return { changes: [], cursor: String(newest), more: false }
   const after = parseCursor(request.cursor)
+  if (after > newest) {
+    throw new ChrysalisError(
+      'invalid_argument',
+      `the cursor ${after} lies beyond the end of this daemon's log, ${newest}`,
+      {
+        hint: 'The home was restored or made anew: start again without a cursor.',
+        data: { newest: String(newest) }
+      }
+    )
+  }
   const limit = Math.min(Math.max(1, request.limit ?? CHANGES_DEFAULT), CHANGES_MAX)
-  if (after >= newest) return { changes: [], cursor: String(after), more: false }
+  if (after === newest) return { changes: [], cursor: String(after), more: false }
   const rows = await ports.store.scan('arrival', { gte: arrivalKey(after + 1), lt: arrivalKey(newest + 1), limit })
   const places = rows.map((row) => ({
     arrival: Number(bytesToUint(row.key)),

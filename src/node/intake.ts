@@ -50,15 +50,18 @@ export class Intake {
     return this.#verifying
   }
 
-  /** The verdict on one gossip frame. Valid deltas of a bad frame are kept; the frame itself is not forwarded. */
+  /**
+   * The verdict on one gossip frame. Valid deltas of a bad frame are kept; the frame itself is not forwarded, and the
+   * network holds a rejection against whoever handed it over.
+   */
   async gossip(space: Space, bytes: Uint8Array, from: PeerId): Promise<Verdict> {
-    const { metrics, network } = this.#ports
+    const { metrics, logger } = this.#ports
     metrics.count('chrysalis_gossip_frames_total')
     metrics.count('chrysalis_gossip_received_bytes', bytes.length)
     const frame = decodeFrame(bytes)
     if (!frame.ok) {
       this.refuse(frame.reason)
-      network.report(from, 'invalid', `gossip frame: ${frame.detail}`)
+      logger.log('debug', 'a gossip frame was rejected', { from, reason: frame.reason, detail: frame.detail })
       return 'reject'
     }
     if (this.#verifying + frame.value.length > LIMITS.verifyInFlightMax) {
@@ -79,7 +82,7 @@ export class Intake {
     }
     metrics.count('chrysalis_gossip_duplicates_total', judged.length - fresh)
     if (invalid !== undefined) {
-      network.report(from, 'invalid', `gossiped delta: ${invalid.reason}: ${invalid.detail}`)
+      logger.log('debug', 'a gossiped delta was rejected', { from, reason: invalid.reason, detail: invalid.detail })
       return 'reject'
     }
     return fresh > 0 ? 'accept' : 'ignore'

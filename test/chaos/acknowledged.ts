@@ -6,6 +6,7 @@
  * The classes are those of Jepsen's set-full checker: stable, lost, recovered (never acknowledged, and there), never-read.
  */
 import { closeSync, openSync, writeSync } from 'node:fs'
+import { isChrysalisError } from '../../src/base/errors.ts'
 import type { Client } from '../../src/rpc/client.ts'
 import type { Result } from '../../src/rpc/schema/methods.ts'
 
@@ -17,6 +18,10 @@ export interface Reading {
   readonly lost: readonly string[]
   /** There, and not what was written. */
   readonly wrong: readonly string[]
+  /** Shown, and marked as not verified: the delta behind it is damaged or gone. */
+  readonly unverified: readonly string[]
+  /** Not shown, with an error that says why. */
+  readonly refused: readonly string[]
   readonly present: number
 }
 
@@ -72,22 +77,41 @@ export class Acknowledged {
     // One memory a delta: the record has the delta's own id.
     const lost = [...this.#acks.keys()].filter((id) => !present.has(id))
     const wrong: string[] = []
+    const unverified: string[] = []
+    const refused: string[] = []
     const toRead = which === 'all' ? [...this.#acks.keys()] : this.#unread
     for (let from = 0; from < toRead.length; from += READ_PAGE) {
       const ids = toRead.slice(from, from + READ_PAGE)
-      const { items } = await client.call('memory.get', { ids })
+      const items = await readEach(client, ids)
       items.forEach((item, i) => {
         const id = ids[i] as string
-        if (item === null) lost.push(id)
-        else if (item.content !== textOf(this.#acks.get(id) ?? -1) || !item.verified) wrong.push(id)
+        if (item === 'refused') refused.push(id)
+        else if (item === null) lost.push(id)
+        else if (item.content !== textOf(this.#acks.get(id) ?? -1)) wrong.push(id)
+        else if (!item.verified) unverified.push(id)
       })
     }
     this.#unread.length = 0
-    return { lost: [...new Set(lost)], wrong, present: present.size }
+    return { lost: [...new Set(lost)], wrong, unverified, refused, present: present.size }
   }
 
   close(): void {
     closeSync(this.#file)
+  }
+}
+
+type Item = Result<'memory.get'>['items'][number]
+
+/** All at once; one by one when that is refused, so that a damaged row hides no other. */
+async function readEach(client: Client, ids: readonly string[]): Promise<readonly (Item | 'refused')[]> {
+  try {
+    return (await client.call('memory.get', { ids: [...ids] })).items
+  } catch (error) {
+    if (!isChrysalisError(error, 'corrupt')) throw error
+    if (ids.length === 1) return ['refused']
+    const items: (Item | 'refused')[] = []
+    for (const id of ids) items.push(...(await readEach(client, [id])))
+    return items
   }
 }
 

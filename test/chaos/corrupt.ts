@@ -168,9 +168,11 @@ async function oneCase(
 
 async function look(daemon: DaemonProcess, book: Acknowledged): Promise<Outcome> {
   const said: string[] = []
-  let reading: Reading = { lost: [...book.ids], wrong: [], present: 0 }
+  let reading: Reading = { lost: [...book.ids], wrong: [], unverified: [], refused: [], present: 0 }
   try {
     reading = await book.check(daemon.client, 'all')
+    if (reading.refused.length > 0) said.push(`${reading.refused.length} memories are refused as damaged`)
+    if (reading.unverified.length > 0) said.push(`${reading.unverified.length} memories are shown as not verified`)
     const report = await daemon.client.call('memory.verify', {}, { timeoutMs: 120_000 })
     if (report.invalid.length > 0) said.push(`${report.invalid.length} stored deltas are invalid`)
   } catch (error) {

@@ -75,9 +75,9 @@ async function oneImage(yard: Yard, n: number, cutMs: number): Promise<Image> {
       const acknowledged = book.count
       try {
         const again = await yard.start(path.join(mountPoint, path.basename(home)))
-        const { lost, wrong } = await book.check(again.client, 'all')
+        const { lost, wrong, unverified, refused } = await book.check(again.client, 'all')
         await again.stop()
-        return { acknowledged, lost: lost.length, wrong: wrong.length }
+        return { acknowledged, lost: lost.length + refused.length + unverified.length, wrong: wrong.length }
       } catch (error) {
         // Nothing on this disk may keep it from being unmounted.
         await yard.killAll()

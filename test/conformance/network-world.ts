@@ -48,6 +48,8 @@ export interface Made {
 export class World {
   readonly #made: Made[] = []
   readonly #cleanups: (() => Promise<unknown> | void)[] = []
+  /** libp2p waits on timers that do not keep a process alive; without this a test may end in the middle of a wait. */
+  readonly #alive = setInterval(() => undefined, 60_000)
 
   /** A network on a free loopback port, not started. */
   make(options: Partial<NetworkOptions> = {}): Made {
@@ -80,6 +82,7 @@ export class World {
   async stop(): Promise<void> {
     await Promise.allSettled(this.#made.map(async ({ network }) => network.stop()))
     for (const cleanup of this.#cleanups.reverse()) await cleanup()
+    clearInterval(this.#alive)
   }
 }
 

@@ -4,11 +4,13 @@ import { execFile, spawnSync } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import path from 'node:path'
+import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { launcherPath } from '../../src/daemon/spawn.ts'
 import { isChrysalisError } from '../../src/base/errors.ts'
-import { DaemonProcess, sharedDeltas, until, untilConnected, withYard, type Yard } from '../support/daemons.ts'
+import type { DaemonProcess } from '../support/daemons.ts'
+import { sharedDeltas, until, untilConnected, withYard, type Yard } from '../support/daemons.ts'
 
 const run = promisify(execFile)
 const TIMEOUT = { timeout: 240_000 }
@@ -198,12 +200,13 @@ test(
         const daemon = await yard.start(await yard.newHome('full', disk))
         const acknowledged: string[] = []
         const ballast = path.join(disk, 'ballast')
-        const text = 'x'.repeat(40_000)
         writeFileSync(ballast, Buffer.alloc(24 * 1024 * 1024))
         let refused: unknown
         for (let i = 0; i < 4_000 && refused === undefined; i++) {
           try {
-            acknowledged.push((await daemon.client.call('memory.add', { content: `${i} ${text}` })).id)
+            acknowledged.push(
+              (await daemon.client.call('memory.add', { content: `${i} ${randomBytes(18_000).toString('hex')}` })).id
+            )
           } catch (error) {
             refused = error
           }

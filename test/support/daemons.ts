@@ -7,7 +7,7 @@
  * log.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -198,7 +198,10 @@ export async function withYard<T>(
   below: string = tmpdir()
 ): Promise<T> {
   const yard = new Yard(await mkdtemp(path.join(below, `chrysalis-${label}-`)))
-  const onExit = (): void => yard.killNow()
+  const onExit = (): void => {
+    yard.killNow()
+    rmSync(yard.root, { recursive: true, force: true })
+  }
   const onSignal = (): void => process.exit(130)
   process.once('exit', onExit)
   process.once('SIGINT', onSignal)

@@ -97,16 +97,13 @@ describe('intake: gossip', () => {
     ['a body that is another', 'body-hash', () => encodeFrame([recordWith({ bodyHash: 'ab'.repeat(32), hlc: at(0) })])]
   ]
   for (const [what, reason, frame] of bad) {
-    it(`rejects ${what}, counts it as ${reason}, and holds it against the peer`, async () => {
+    it(`rejects ${what} and counts it as ${reason}; the verdict alone is held against the peer`, async () => {
       const engine = await start()
       assert.equal(await hear(engine, frame()), 'reject')
       assert.equal(deltasOf(engine), 0)
       assert.deepEqual(engine.node.status().refusals, { [reason]: 1 })
       assert.equal(engine.metrics.snapshot()[`chrysalis_refused_${reason.replaceAll('-', '_')}_total`], 1)
-      assert.deepEqual(
-        engine.network.reports.map((report) => [report.peer, report.offence]),
-        [[stranger.self, 'invalid']]
-      )
+      assert.deepEqual(engine.network.reports, [], 'a rejection is not reported a second time')
     })
   }
 
@@ -128,7 +125,6 @@ describe('intake: gossip', () => {
     const bent = { ...b, signature: b.signature.map((byte) => byte ^ 1) }
     assert.equal(await hear(engine, encodeFrame([encodeDelta(a), encodeDelta(bent)])), 'reject')
     assert.equal(deltasOf(engine), 1)
-    assert.equal(engine.network.reports.length, 1)
     assert.equal(await hear(engine, frameOf(b)), 'accept', 'the true one is still welcome')
   })
 

@@ -154,7 +154,8 @@ describe('writes: how far it has spread', () => {
       const [space] = (await a.node.syncStatus()).spaces
       return [space?.local, space?.pending, space?.synced]
     }
-    assert.deepEqual([await stateOf(), await counts()], ['local', [1, 0, 0]])
+    await bench.pass(200)
+    assert.deepEqual([await stateOf(), await counts()], ['local', [1, 0, 0]], 'offered to nobody is not handed over')
     // A listener that takes the message and cannot reconcile: handed over, but nothing is proven.
     const listener = bench.air.create('listener')
     await listener.start()
