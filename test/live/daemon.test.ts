@@ -194,13 +194,13 @@ test(
     await withYard('full', async (yard) => {
       const disk = path.join(yard.root, 'disk')
       mkdirSync(disk)
-      const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64m,mode=0700', 'tmpfs', disk])
+      const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=160m,mode=0700', 'tmpfs', disk])
       if (mounted.status !== 0) return assert.ok(true, 'mounting is not permitted here')
       try {
         const daemon = await yard.start(await yard.newHome('full', disk))
         const acknowledged: string[] = []
         const ballast = path.join(disk, 'ballast')
-        writeFileSync(ballast, Buffer.alloc(24 * 1024 * 1024))
+        writeFileSync(ballast, Buffer.alloc(100 * 1024 * 1024))
         let refused: unknown
         for (let i = 0; i < 4_000 && refused === undefined; i++) {
           try {

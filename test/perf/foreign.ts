@@ -7,7 +7,8 @@ import { hlcOf } from '../../src/memory/ids.ts'
 import { sealDelta } from '../../src/memory/seal.ts'
 import { memory } from './corpus.ts'
 
-const FRAME_DELTAS = 64
+/** Deltas in one frame at most. */
+export const FRAME_DELTAS = 64
 /** Below the bound of a frame, with room for one more record of this corpus. */
 const FRAME_BYTES = 60_000
 /** Milliseconds between two deltas of the story they tell. */
