@@ -240,7 +240,9 @@ export class Writer {
   async #rivalsOf(space: Space, delta: VerifiedDelta): Promise<DeltaId[]> {
     const { author, epoch, seq } = delta.header
     const head = space.replica.chainHead(author, epoch)
-    if (head === undefined || seq > head.seq) return []
+    // An unknown chain has no rivals, unless the table of chains is full and has forgotten some.
+    const unrivalled = head === undefined ? space.replica.chainCount < LIMITS.authorHeadsMax : seq > head.seq
+    if (unrivalled) return []
     const prefix = authorPrefix(space.id, author, epoch, seq)
     const end = prefixEnd(prefix)
     const rows = await this.#ports.store.scan('author', {

@@ -111,6 +111,7 @@ export function question(n: number, count: number): string {
     .content.slice(0, -1)
     .split(' ')
     .filter((word) => !common.has(word))
+  if (telling.length === 0) return words[TELLING_RANK + random.below(200)] as string
   const wanted = 2 + random.below(3)
   const chosen: string[] = []
   while (chosen.length < wanted && telling.length > 0)

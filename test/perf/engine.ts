@@ -2,6 +2,7 @@
  * The engine in this process, on a real LevelDB store in a real home, with nobody on the network: what the daemon does,
  * without the door. A home filled this way is then taken over by a daemon, which finds it as after a crash.
  */
+import { rm } from 'node:fs/promises'
 import { openLevelStore } from '../../src/adapters/level/level-store.ts'
 import { migrate } from '../../src/adapters/level/migrations.ts'
 import { systemClock } from '../../src/adapters/system/clock.ts'
@@ -29,6 +30,8 @@ export interface Engine {
 
 export async function openEngine(home: string, store: Partial<NodeOptions['store']> = {}): Promise<Engine> {
   const opened = await openHome(home)
+  // The daemon's record of its files would call the work of this engine damage.
+  await rm(opened.paths.state, { force: true })
   const database = await openLevelStore(opened.paths.data)
   await migrate(database)
   const air = new QuietNetwork(opened.peer)

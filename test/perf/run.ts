@@ -83,6 +83,7 @@ async function main(): Promise<number> {
         } catch (error) {
           // The other suites still have something to say.
           failed.push(suite)
+          await yard.killAll()
           console.error(`  ${suite} broke off:`, error)
         }
         console.log(`  (${((performance.now() - startedMs) / 1_000).toFixed(0)} s)`)

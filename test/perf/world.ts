@@ -44,10 +44,12 @@ export class World {
   }
 
   /** A daemon on that home, its index complete. */
-  filledDaemon(count: number): Promise<DaemonProcess> {
-    let daemon = this.#daemons.get(count)
-    if (daemon === undefined) this.#daemons.set(count, (daemon = this.#startFilled(count)))
-    return daemon
+  async filledDaemon(count: number): Promise<DaemonProcess> {
+    const daemon = await this.#daemons.get(count)?.catch(() => undefined)
+    if (daemon?.running === true) return daemon
+    const started = this.#startFilled(count)
+    this.#daemons.set(count, started)
+    return started
   }
 
   async #startFilled(count: number): Promise<DaemonProcess> {
@@ -58,9 +60,9 @@ export class World {
 
   /** Hands the home back: whoever takes it next starts a process of its own. */
   async release(count: number): Promise<void> {
-    const daemon = await this.#daemons.get(count)
+    const daemon = await this.#daemons.get(count)?.catch(() => undefined)
     this.#daemons.delete(count)
-    await daemon?.stop()
+    if (daemon?.running === true) await daemon.stop()
   }
 }
 
