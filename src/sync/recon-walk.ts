@@ -128,7 +128,7 @@ export class RangeWalk {
     if (!node.prefix.startsWith(range.prefix)) return 'unasked'
     let differs = false
     if (this.#view.countAt(range.prefix) > this.#view.countAt(node.prefix)) {
-      this.#lacks(range.prefix, [node.prefix])
+      this.#lacksBeside(range.prefix, node.prefix)
       differs = true
     }
     const theirs = new Map(node.children.map((child) => [child.digit, child.digest]))
@@ -145,6 +145,19 @@ export class RangeWalk {
       differs = true
     }
     return differs ? undefined : 'contradiction'
+  }
+
+  /**
+   * The peer has nothing below `outer` but what begins with `inner`: every branch of ours that leaves the way between the
+   * two is lacking. Branch by branch, because what lies below `inner` is walked on its own, and ranges must not overlap.
+   */
+  #lacksBeside(outer: Hex, inner: Hex): void {
+    for (let length = outer.length; length < inner.length; length++) {
+      for (let digit = 0; digit < 16; digit++) {
+        const beside = inner.slice(0, length) + digit.toString(16)
+        if (!inner.startsWith(beside) && this.#view.countAt(beside) > 0) this.#lacks(beside, [])
+      }
+    }
   }
 
   #lacks(prefix: Hex, except: readonly Hex[]): void {
