@@ -8,6 +8,7 @@
  */
 import type { Bytes } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
+import { MinHeap } from '../base/min-heap.ts'
 import type { DeltaId } from '../memory/ids.ts'
 import type { Random } from '../ports/random.ts'
 
@@ -41,6 +42,11 @@ interface Waiting extends OutboxEntry {
   attempts: number
 }
 
+interface Appointment {
+  readonly entry: Waiting
+  readonly dueMs: number
+}
+
 /** CBOR around one record in a frame: five bytes of length and the frame's own head. */
 const FRAME_OVERHEAD_BYTES = 16
 const RECORD_OVERHEAD_BYTES = 5
@@ -49,13 +55,14 @@ export class Outbox {
   readonly #options: OutboxOptions
   readonly #random: Random
   readonly #waiting = new Map<DeltaId, Waiting>()
+  /** Never offered yet, oldest first, by id. All of them leave with the next frame, whichever of them is due. */
+  readonly #fresh = new Map<DeltaId, Waiting>()
   /** Bytes never offered yet. */
   #bytes = 0
-  /** Entries never offered yet. */
-  #fresh = 0
-  /** Earliest due time; recomputed when an entry has moved or left. */
-  #earliestMs: number | undefined
-  #earliestStale = false
+  /** Earliest due time among those never offered. */
+  #freshDueMs: number | undefined
+  /** Offered before and to be offered again. An appointment is void when its entry has left or was given another. */
+  readonly #appointments = new MinHeap<Appointment>((a, b) => a.dueMs - b.dueMs)
   /** Deltas left to anti-entropy, ever. */
   abandoned = 0
 
@@ -78,10 +85,11 @@ export class Outbox {
     const urgent = this.#options.importanceThreshold === 0 || (importance ?? 0) > this.#options.importanceThreshold
     const waitMs = this.#options.mode === 'streaming' ? this.#options.flushIntervalMs : this.#options.batchIntervalMs
     const dueMs = urgent ? nowMs : nowMs + waitMs
-    this.#waiting.set(entry.id, { ...entry, dueMs, attempts: 0 })
+    const waiting: Waiting = { ...entry, dueMs, attempts: 0 }
+    this.#waiting.set(entry.id, waiting)
+    this.#fresh.set(entry.id, waiting)
     this.#bytes += entry.record.length
-    this.#fresh++
-    if (this.#earliestMs === undefined || dueMs < this.#earliestMs) this.#earliestMs = dueMs
+    if (this.#freshDueMs === undefined || dueMs < this.#freshDueMs) this.#freshDueMs = dueMs
   }
 
   /** Known to be elsewhere by another way. */
@@ -89,29 +97,30 @@ export class Outbox {
     const entry = this.#waiting.get(id)
     if (entry === undefined) return
     this.#waiting.delete(id)
-    if (entry.attempts === 0) {
-      this.#fresh--
-      this.#bytes -= entry.record.length
-    }
-    this.#earliestStale = true
+    if (!this.#fresh.delete(id)) return
+    this.#bytes -= entry.record.length
+    if (entry.dueMs === this.#freshDueMs) this.#freshDueMs = earliest(this.#fresh.values())
   }
 
   /** When to ask `due` next; undefined when nothing waits. */
   nextDueMs(nowMs: number): number | undefined {
     if (this.#full()) return nowMs
-    if (this.#earliestStale) {
-      this.#earliestMs = undefined
-      for (const { dueMs } of this.#waiting.values()) {
-        if (this.#earliestMs === undefined || dueMs < this.#earliestMs) this.#earliestMs = dueMs
-      }
-      this.#earliestStale = false
+    const again = this.#nextAppointment()?.dueMs
+    if (again === undefined || this.#freshDueMs === undefined) return again ?? this.#freshDueMs
+    return Math.min(again, this.#freshDueMs)
+  }
+
+  #nextAppointment(): Appointment | undefined {
+    for (let next = this.#appointments.peek(); next !== undefined; next = this.#appointments.peek()) {
+      if (this.#waiting.get(next.entry.id) === next.entry && next.entry.dueMs === next.dueMs) return next
+      this.#appointments.pop()
     }
-    return this.#earliestMs
+    return undefined
   }
 
   #full(): boolean {
-    if (this.#options.mode === 'batched') return this.#fresh >= this.#options.batchDeltas
-    return this.#fresh > 0 && this.#bytes >= LIMITS.gossipFlushBytes
+    if (this.#options.mode === 'batched') return this.#fresh.size >= this.#options.batchDeltas
+    return this.#fresh.size > 0 && this.#bytes >= LIMITS.gossipFlushBytes
   }
 
   /**
@@ -121,11 +130,10 @@ export class Outbox {
   due(nowMs: number): OutboxEntry[][] {
     const nextMs = this.nextDueMs(nowMs)
     if (nextMs === undefined || nextMs > nowMs) return []
-    const leaving = [...this.#waiting.values()].filter((entry) => entry.dueMs <= nowMs || entry.attempts === 0)
     const frames: OutboxEntry[][] = []
     let frame: OutboxEntry[] = []
     let bytes = FRAME_OVERHEAD_BYTES
-    for (const entry of leaving) {
+    for (const entry of this.#leaving(nowMs)) {
       const size = entry.record.length + RECORD_OVERHEAD_BYTES
       if (frame.length >= LIMITS.gossipFrameDeltasMax || bytes + size > LIMITS.gossipFrameBytesMax) {
         frames.push(frame)
@@ -134,13 +142,31 @@ export class Outbox {
       }
       frame.push(entry)
       bytes += size
-      this.#markOffered(entry)
+      entry.attempts++
       // Not offered twice while a publish is under way.
-      entry.dueMs = nowMs + this.#options.retryBackoffMsMax
+      this.#appoint(entry, nowMs + this.#options.retryBackoffMsMax)
     }
-    this.#earliestStale = true
     if (frame.length > 0) frames.push(frame)
     return frames
+  }
+
+  /** What is to be offered again by now, then everything never offered. */
+  #leaving(nowMs: number): Waiting[] {
+    const leaving: Waiting[] = []
+    for (let next = this.#nextAppointment(); next !== undefined && next.dueMs <= nowMs; next = this.#nextAppointment()) {
+      this.#appointments.pop()
+      leaving.push(next.entry)
+    }
+    for (const entry of this.#fresh.values()) leaving.push(entry)
+    this.#fresh.clear()
+    this.#bytes = 0
+    this.#freshDueMs = undefined
+    return leaving
+  }
+
+  #appoint(entry: Waiting, dueMs: number): void {
+    entry.dueMs = dueMs
+    this.#appointments.push({ entry, dueMs })
   }
 
   /** After a publish: done when somebody listened, else offered again later, or left to anti-entropy. */
@@ -161,22 +187,18 @@ export class Outbox {
         this.#options.retryBackoffMsMax,
         this.#options.retryBackoffMs * 2 ** (entry.attempts - 1)
       )
-      entry.dueMs = nowMs + backoffMs * (0.8 + 0.4 * this.#random.unit())
-      this.#earliestStale = true
+      this.#appoint(entry, nowMs + backoffMs * (0.8 + 0.4 * this.#random.unit()))
     }
-  }
-
-  #markOffered(entry: Waiting): void {
-    if (entry.attempts === 0) {
-      this.#fresh--
-      this.#bytes -= entry.record.length
-    }
-    entry.attempts++
   }
 
   /** Somebody has come: what waits for a second offer is offered now. */
   wake(nowMs: number): void {
-    for (const entry of this.#waiting.values()) if (entry.attempts > 0) entry.dueMs = nowMs
-    this.#earliestStale = true
+    for (const entry of this.#waiting.values()) if (entry.attempts > 0) this.#appoint(entry, nowMs)
   }
+}
+
+function earliest(entries: Iterable<Waiting>): number | undefined {
+  let dueMs: number | undefined
+  for (const entry of entries) if (dueMs === undefined || entry.dueMs < dueMs) dueMs = entry.dueMs
+  return dueMs
 }
