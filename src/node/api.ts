@@ -2,9 +2,13 @@
  * What the engine offers to the doors above it. Everything is plain JSON-able data except where noted; ids are full
  * lower-case hexadecimal. Methods reject with ChrysalisError only.
  */
+import type { ComposeAdd, ComposeRevise } from '../memory/compose.ts'
 import type { Claimed, MemoryView } from '../memory/memory-view.ts'
-import type { BallotVerdict, DocumentType, Kind, MemoryType, Relation } from '../memory/ops.ts'
+import type { BallotVerdict, Relation } from '../memory/ops.ts'
 import type { PeerInfo } from '../ports/network.ts'
+import type { Ranking, RecallFilters as IndexFilters } from '../recall/recall-doc.ts'
+import type { Estimate } from '../sync/estimate.ts'
+import type { Tally } from '../trust/ballot.ts'
 
 export type { Claimed, MemoryView, PeerInfo }
 
@@ -22,30 +26,9 @@ export interface MemoryItem extends MemoryView {
   readonly verified: boolean
 }
 
-export interface AddRequest {
-  readonly content: string
+export interface AddRequest extends ComposeAdd {
   /** Name or id; the default space of the daemon when omitted. */
   readonly space?: string
-  /** Agents that use one key share one record. */
-  readonly key?: string
-  readonly documentType?: DocumentType
-  readonly memoryType?: MemoryType
-  readonly kind?: Kind
-  readonly path?: string
-  readonly tags?: readonly string[]
-  /** 0 to 1. */
-  readonly importance?: number
-  readonly confidence?: number
-  readonly pinned?: boolean
-  readonly source?: string
-  readonly evidence?: readonly string[]
-  /** Record ids, full. */
-  readonly parents?: readonly string[]
-  readonly related?: readonly string[]
-  readonly supersedes?: readonly string[]
-  readonly validFrom?: number
-  readonly validTo?: number
-  readonly expiresAt?: number
   /**
    * `durable` (default): written where `space` says. `working`: kept in the private space until its importance reaches
    * `promotion.threshold`, now or by a later revise; then it is written to `space` with the working one as parent.
@@ -71,30 +54,13 @@ export interface WriteReceipt {
   readonly promoted?: string
 }
 
-export interface RecallFilters {
-  readonly spaces?: readonly string[]
-  readonly kinds?: readonly Kind[]
-  readonly memoryTypes?: readonly MemoryType[]
-  readonly documentTypes?: readonly DocumentType[]
-  readonly tagsAll?: readonly string[]
-  readonly tagsAny?: readonly string[]
-  /** Peer ids or raw keys. */
-  readonly authors?: readonly string[]
-  readonly sinceMs?: number
-  readonly untilMs?: number
-  readonly minImportance?: number
-  /** Only records a ballot has validated. */
-  readonly validatedOnly?: boolean
+/** `spaces` holds names or ids here. */
+export interface RecallFilters extends IndexFilters {
   /** Only records whose stored deltas verify again now. */
   readonly verifiedOnly?: boolean
-  /** The path itself and everything below it. */
-  readonly path?: string
-  readonly includeExpired?: boolean
-  readonly includeRetracted?: boolean
-  readonly includeSuperseded?: boolean
 }
 
-export type Ranking = 'fused' | 'collective' | 'jaccard'
+export type { Ranking }
 
 export interface SearchRequest extends RecallFilters {
   readonly query: string
@@ -144,20 +110,9 @@ export interface ChangesAnswer {
   readonly more: boolean
 }
 
-export interface ReviseRequest {
+export interface ReviseRequest extends ComposeRevise {
   readonly id: string
   readonly space?: string
-  readonly content?: string
-  readonly kind?: Kind
-  readonly path?: string | null
-  readonly pinned?: boolean
-  readonly tagsAdd?: readonly string[]
-  readonly tagsRemove?: readonly string[]
-  readonly importance?: number
-  readonly confidence?: number
-  readonly validFrom?: number | null
-  readonly validTo?: number | null
-  readonly expiresAt?: number | null
   /** Refused with `conflict` unless the record's version is this. Checked on this daemon only. */
   readonly ifVersion?: number
 }
@@ -198,25 +153,8 @@ export interface VerifyReport {
   readonly equivocators: readonly string[]
 }
 
-export interface TallyAnswer {
+export interface TallyAnswer extends Tally {
   readonly id: string
-  /** Voters of the roster. */
-  readonly electorate: number
-  /** Votes of the roster that count, abstentions included. */
-  readonly cast: number
-  readonly confirm: number
-  readonly dispute: number
-  readonly abstain: number
-  readonly flag: number
-  /** Seen but not counted: not on the roster, or proven equivocators. */
-  readonly uncounted: number
-  readonly quorum: boolean
-  readonly status: 'unverified' | 'validated' | 'disputed' | 'split'
-  /** Absent below quorum. 0 to 1. */
-  readonly mean?: number
-  readonly median?: number
-  readonly trimmedMean?: number
-  readonly trimmedPerSide?: number
 }
 
 export interface SpaceInfo {
@@ -341,18 +279,7 @@ export interface EstimateRequest {
   readonly linkMs?: number
 }
 
-export interface EstimateAnswer {
-  readonly nodes: number
-  readonly fanout: number
-  /** The specification's ⌈log_fanout N⌉ and its time at one round an interval. */
-  readonly specification: { readonly rounds: number; readonly ms: number }
-  /** Forwarding at once over a mesh of degree fanout + 1. */
-  readonly hops: number
-  readonly ms: number
-  /** Share reached if every node told `fanout` random others once and fell silent. */
-  readonly infectAndDieCoverage: number
-  readonly assumptions: readonly string[]
-}
+export type EstimateAnswer = Estimate
 
 export type NodeEventBody =
   | { readonly type: 'memory'; readonly change: ChangeEntry }

@@ -2,7 +2,7 @@
  * The engine's knobs. Each states meaning, unit, default with its reason, and what both extremes cost. The daemon's
  * configuration fills them; the names are the same.
  */
-import type { SyncMode } from '../sync/outbox.ts'
+import type { OutboxOptions } from '../sync/outbox.ts'
 import type { AuthorId, SpaceId } from '../memory/ids.ts'
 
 export interface SpaceOptions {
@@ -20,15 +20,7 @@ export interface NodeOptions {
   readonly name: string | null
   readonly home: string
   readonly spaces: readonly SpaceOptions[]
-  readonly sync: {
-    readonly mode: SyncMode
-    readonly importanceThreshold: number
-    readonly flushIntervalMs: number
-    readonly batchDeltas: number
-    readonly batchIntervalMs: number
-    readonly retries: number
-    readonly retryBackoffMs: number
-    readonly retryBackoffMsMax: number
+  readonly sync: OutboxOptions & {
     /** Milliseconds between anti-entropy sessions, ± 20 %. Less: sooner whole; more: fewer idle bytes. Default 2,000. */
     readonly reconcileIntervalMs: number
     /** While sessions find nothing, the interval doubles up to this. Default 60,000. */

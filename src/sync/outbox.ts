@@ -153,7 +153,11 @@ export class Outbox {
   /** What is to be offered again by now, then everything never offered. */
   #leaving(nowMs: number): Waiting[] {
     const leaving: Waiting[] = []
-    for (let next = this.#nextAppointment(); next !== undefined && next.dueMs <= nowMs; next = this.#nextAppointment()) {
+    for (
+      let next = this.#nextAppointment();
+      next !== undefined && next.dueMs <= nowMs;
+      next = this.#nextAppointment()
+    ) {
       this.#appointments.pop()
       leaving.push(next.entry)
     }
