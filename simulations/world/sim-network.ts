@@ -22,6 +22,9 @@ import type {
 import { short, type SimAir } from './sim-air.ts'
 import { SimChannel } from './sim-channel.ts'
 
+/** Frames a simulated node remembers having heard. */
+const SEEN_FRAMES_MAX = 65_536
+
 interface Link {
   readonly direction: 'inbound' | 'outbound'
   /** Topics the peer told us it follows, and the number of that telling. */
@@ -47,7 +50,7 @@ export class SimNetwork implements Network {
   readonly #protocols = new Map<string, ChannelHandler>()
   readonly #serving = new Map<string, PeerId[]>()
   readonly #handling = new Set<Promise<void>>()
-  readonly #seen = new BoundedMap<string, true>(LIMITS.recentIdsMax)
+  readonly #seen = new BoundedMap<string, true>(SEEN_FRAMES_MAX)
   readonly #scores = new PeerScores(LIMITS.peerScoresMax)
   readonly #rejections = new Map<PeerId, number>()
   readonly #listeners = new Set<(event: NetworkEvent) => void>()

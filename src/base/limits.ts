@@ -1,7 +1,7 @@
 /**
  * Every bound of the daemon, with unit and reason, in one place. Nothing else in the project may invent a bound: a
- * queue, frame, cache or session without a row here is a defect. Relations between bounds are asserted at the end, and
- * test/unit/base/limits.test.ts checks behaviour at limit - 1, limit and limit + 1.
+ * queue, frame, cache or session without a row here is a defect. Relations between bounds are asserted at the end. Each
+ * is tested where it is enforced; test/unit/base/limits.test.ts sees to it that none is forgotten.
  */
 import { assert } from './assert.ts'
 
@@ -58,8 +58,6 @@ export const LIMITS = {
   gossipRpcItemsMax: 2_048,
   /** Longest a connection may stand without a working gossip link before it is closed and dialled again. */
   gossipLinkDeadMsMax: 10_000,
-  /** Ids remembered so that a duplicate is recognised before its signature is checked. */
-  recentIdsMax: 65_536,
   /** Own deltas waiting for a first listener. They are on disk; the queue only remembers to offer them. */
   outboxDeltasMax: 100_000,
 
