@@ -6,7 +6,7 @@ import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { ChrysalisError, ERRORS, type ErrorCode } from '../base/errors.ts'
+import { ChrysalisError, ERRORS, messageOf, type ErrorCode } from '../base/errors.ts'
 import type { ConfigFlags } from '../cli/local-actions.ts'
 import { connect } from '../rpc/client.ts'
 import { homePaths, type HomePaths } from './home-files.ts'
@@ -35,9 +35,8 @@ export function launcherPath(): string {
 export async function spawnDaemon(options: { home: string; flags: ConfigFlags }): Promise<{ pid: number }> {
   const paths = homePaths(options.home)
   requireFinished(paths)
-  await mkdir(paths.log, { recursive: true, mode: 0o700 })
   const logFile = path.join(paths.log, 'daemon.log')
-  const log = openSync(logFile, 'a', 0o600)
+  const log = await openLog(paths, logFile)
   const child = spawn(
     process.execPath,
     [launcherPath(), '--home', paths.home, 'daemon', ...flagArguments(options.flags)],
@@ -58,6 +57,22 @@ export async function spawnDaemon(options: { home: string; flags: ConfigFlags })
   throw new ChrysalisError('timeout', `the daemon did not answer within ${START_MS_MAX / 1000} s`, {
     hint: `See ${logFile}. It may still be starting: chrysalis status.`
   })
+}
+
+async function openLog(paths: HomePaths, logFile: string): Promise<number> {
+  try {
+    await mkdir(paths.log, { recursive: true, mode: 0o700 })
+    return openSync(logFile, 'a', 0o600)
+  } catch (error) {
+    throw new ChrysalisError(
+      'permissions',
+      `no daemon can run in ${paths.home}: ${messageOf(error)}. Nothing was touched.`,
+      {
+        hint: 'A daemon writes to its home. Make it writable for you, remount it, or choose another with --home.',
+        cause: error
+      }
+    )
+  }
 }
 
 function flagArguments(flags: ConfigFlags): string[] {

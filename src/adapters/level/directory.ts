@@ -5,8 +5,9 @@
  * it finds. So what is there is looked at first, without touching anything, and a directory that has lost its CURRENT
  * or its MANIFEST is an error. Tables that are damaged inside are not found here: each row has its checksum.
  */
-import { chmod, mkdir, readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { constants } from 'node:fs'
+import { access, chmod, mkdir, readdir, readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { ChrysalisError } from '../../base/errors.ts'
 import { DOCTOR_HINT } from './level-errors.ts'
 
@@ -26,7 +27,13 @@ export async function prepareDirectory(directory: string, mustExist: boolean): P
   } else if (mustExist || names?.some((name) => ROW_FILE.test(name))) {
     throw damaged(directory, names === undefined ? 'the directory is gone' : 'the file CURRENT is gone')
   }
-  await mkdir(directory, { recursive: true, mode: 0o700 })
+  if (names === undefined) {
+    // Where the file system is read-only, a recursive mkdir says that the parent is not there. It says so only here.
+    await access(dirname(directory), constants.W_OK).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+    })
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+  }
   await chmod(directory, 0o700)
   return { exists }
 }
