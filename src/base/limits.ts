@@ -60,6 +60,8 @@ export const LIMITS = {
   gossipLinkDeadMsMax: 10_000,
   /** Own deltas waiting for a first listener. They are on disk; the queue only remembers to offer them. */
   outboxDeltasMax: 100_000,
+  /** A recovered delta older than this is not gossiped again: whoever lacks it will find it as we did. */
+  reannounceAgeMsMax: 60_000,
 
   // --- reconciliation
   /** Bytes of one frame of /chrysalis/recon/1. */

@@ -4,7 +4,7 @@
  * store, the clock or the network.
  */
 import { LIMITS } from '../base/limits.ts'
-import { decodeDelta } from '../memory/delta-codec.ts'
+import { decodeDeltaParts } from '../memory/delta-codec.ts'
 import type { SpaceId } from '../memory/ids.ts'
 import { rangeKey } from '../memory/names.ts'
 import type { Hasher } from '../ports/crypto.ts'
@@ -92,10 +92,10 @@ export interface SessionOutcome {
 /** The 38-byte range key of a delta record of this space; undefined when the bytes are no such thing. */
 export type KeyOf = (record: Uint8Array, space: SpaceId) => Uint8Array | undefined
 
-/** As told by the delta's own header, whose hash is checked; the signature is not. */
+/** As told by the header, whose hashes are checked; operations and signature are judged where the delta is admitted. */
 export function deltaKeyOf(hasher: Hasher): KeyOf {
   return (record, space) => {
-    const delta = decodeDelta(record, hasher)
+    const delta = decodeDeltaParts(record, hasher)
     if (!delta.ok || delta.value.header.space !== space) return undefined
     return rangeKey(delta.value.header.hlc, delta.value.id)
   }

@@ -242,8 +242,10 @@ export class Replica {
     if (hlcMs(header.hlc) > nowMs + LIMITS.clockLeadMsMax) return this.#hold(delta)
     const effects: Effect[] = []
     this.#admitForeign(delta, via, input.rivals, nowMs, effects)
-    // Gossip forwards by itself what it delivered; what was recovered by reconciliation has to be announced again.
-    if (via === 'recon') effects.push({ effect: 'announce', delta, own: false })
+    // Gossip forwards by itself what it delivered. What reconciliation recovered is announced again while others may
+    // still be missing it for the same reason; a newcomer's whole catch-up is old news to everyone.
+    const isNews = hlcMs(header.hlc) > nowMs - LIMITS.reannounceAgeMsMax
+    if (via === 'recon' && isNews) effects.push({ effect: 'announce', delta, own: false })
     return effects
   }
 

@@ -42,6 +42,17 @@ describe('replica: what a delta does', () => {
     assert.equal(find(recovered, 'admit')?.own, false)
   })
 
+  it('announces no old news: what a newcomer catches up with has been everywhere', () => {
+    const author = new Author(2)
+    const m = machine()
+    const [old, news] = [
+      author.write(hlcOf(NOW - LIMITS.reannounceAgeMsMax)),
+      author.write(hlcOf(NOW - LIMITS.reannounceAgeMsMax + 1))
+    ]
+    assert.deepEqual(kinds(m.receive(old, NOW, 'recon')), ['admit', 'record'])
+    assert.deepEqual(kinds(m.receive(news, NOW, 'recon')), ['admit', 'record', 'announce'])
+  })
+
   it('applies a delta once, by whatever way it comes again', () => {
     const author = new Author(2)
     const m = machine()
