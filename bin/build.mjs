@@ -9,7 +9,7 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 const compiler = path.join(root, 'node_modules', 'typescript', 'bin', 'tsc')
 if (existsSync(compiler) && existsSync(path.join(root, 'src'))) {
   rmSync(path.join(root, 'dist'), { recursive: true, force: true })
-  const result = spawnSync(process.execPath, [compiler, '-p', path.join(root, 'tsconfig.build.json')], {
+  const result = spawnSync(process.execPath, [compiler, '-p', path.join(root, 'src', 'tsconfig.build.json')], {
     stdio: 'inherit'
   })
   // A failed build leaves no dist/ behind, so that the launcher never runs half of one.

@@ -96,5 +96,9 @@ function moment(ms: number | null): string | null {
 export function receiptOutcome(context: Context, receipt: Receipt, did: string) {
   const { paint } = context.terminal
   const line = `${paint.cyan(shortId(receipt.id))}  ${did}  ${receipt.syncState}  fingerprint ${receipt.fingerprint.slice(0, 16)}…`
-  return { data: receipt, lines: [line] }
+  const lines =
+    receipt.promoted === undefined
+      ? [line]
+      : [line, `${paint.cyan(shortId(receipt.promoted))}  promoted to shared memory`]
+  return { data: receipt, lines }
 }

@@ -18,6 +18,7 @@ interface WriteFlags {
 }
 
 interface LearnFlags extends WriteFlags {
+  working?: boolean
   key?: string
   kind?: Kind
   type?: MemoryType
@@ -90,7 +91,8 @@ async function learn(context: Context, words: string[], flags: LearnFlags) {
       supersedes: flags.supersedes,
       validFrom: moment(flags.validFrom),
       validTo: moment(flags.validTo),
-      expiresAt: moment(flags.expires)
+      expiresAt: moment(flags.expires),
+      tier: flags.working === true ? ('working' as const) : undefined
     })
   }
   const client = await context.daemon()
@@ -155,6 +157,7 @@ function registerLearn(program: Command, wrap: Wrap): void {
     .option('--valid-from <when>', 'date, or how long from now')
     .option('--valid-to <when>', 'date, or how long from now')
     .option('--expires <when>', 'date, or how long from now; hides it, deletes nothing')
+    .option('--working', 'keep it on this machine until it is important enough, then share it')
     .action(wrap(learn))
 }
 

@@ -49,7 +49,11 @@ const newMemory = {
   supersedes: references.exactOptional().describe('Records this one replaces'),
   validFrom: timeMs.exactOptional(),
   validTo: timeMs.exactOptional(),
-  expiresAt: timeMs.exactOptional().describe('Hidden from then on, never deleted')
+  expiresAt: timeMs.exactOptional().describe('Hidden from then on, never deleted'),
+  tier: z
+    .enum(['working', 'durable'])
+    .exactOptional()
+    .describe('`working`: kept in the private space until important enough, then promoted to `space`')
 }
 
 const filters = {

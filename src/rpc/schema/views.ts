@@ -85,7 +85,8 @@ export const receipt = z.object({
   fingerprint: z.string(),
   space: id,
   atMs: ms,
-  syncState: z.enum(['local', 'pending', 'synced'])
+  syncState: z.enum(['local', 'pending', 'synced']),
+  promoted: id.exactOptional()
 }) satisfies z.ZodType<WriteReceipt>
 
 export const receipts = z.object({ receipts: z.array(receipt) })
