@@ -1,7 +1,7 @@
 /**
  * Every bound of the daemon, with unit and reason, in one place. Nothing else in the project may invent a bound: a
- * queue, frame, cache or session without a row here is a defect. Relations between bounds are asserted at the end. Each
- * is tested where it is enforced; test/unit/base/limits.test.ts sees to it that none is forgotten.
+ * queue, frame, cache or session without a row here is a defect. Relations between bounds are asserted at the end.
+ * Each is tested where it is enforced, or test/unit/base/limits.test.ts says by name that it is not yet.
  */
 import { assert } from './assert.ts'
 

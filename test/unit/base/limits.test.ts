@@ -1,6 +1,6 @@
 /**
  * The table of bounds as a whole: every bound is a number that makes sense, and every one is exercised by name in some
- * test, or stands in the list below with the reason why its behaviour is tested without its name.
+ * test, or stands in the list below with the reason why not. What is enforced but untested is called so.
  */
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -15,36 +15,36 @@ const INJECTED = 'the test hands in a smaller value, so that it need not wait or
 const LIBRARY = 'handed to a library, whose behaviour the live tests show'
 const CACHE = 'a BoundedMap of this size, whose bound is tested in bounded-map.test.ts; what is forgotten is read again'
 
+/** Enforced, but no test has reached the bound yet. Better said here than claimed. */
+const UNTESTED = 'not tested at its bound yet'
+
 /** Bounds that no test names. */
 const UNNAMED: Partial<Record<LimitName, string>> = {
   gossipOutboundBytesMax: LIBRARY,
   gossipRpcItemsMax: LIBRARY,
   gossipLinkDeadMsMax: INJECTED,
-  reconSettlingMsMax: INJECTED,
-  reconInboundPerPeerMax: 'seen as `busy` in the session tests of the responder',
-  reconInboundMax: 'seen as `busy` in the session tests of the responder',
+  reconSettlingMsMax: UNTESTED,
   recordCacheMax: CACHE,
   authorHeadsMax: CACHE,
   authorKeysMax: CACHE,
-  lineageDeltasMax: 'stops a walk; a test of its own would have to write ten thousand memories',
-  diskFreeBytesMin: 'a warning of doctor; the test would have to fill the disk it runs on',
+  lineageDeltasMax: UNTESTED,
+  diskFreeBytesMin: UNTESTED,
   storeWriteBufferBytes: LIBRARY,
   storeOpenFilesMax: LIBRARY,
   logBufferBytesMax: INJECTED,
-  logLineBytesMax: INJECTED,
   metricNamesMax: INJECTED,
   pendingInboundConnectionsMax: LIBRARY,
   dialTimeoutMs: LIBRARY,
   inboundUpgradeMsMax: LIBRARY,
-  connectionsTarget: INJECTED,
+  connectionsTarget: UNTESTED,
   peerScoresMax: INJECTED,
-  streamTotalMsMax: INJECTED,
-  channelBufferBytesMax: 'the slow-reader test measures the memory it bounds',
-  rpcEventsPageMax: 'a page size: the resume tests read more than one page',
+  streamTotalMsMax: UNTESTED,
+  channelBufferBytesMax: UNTESTED,
+  rpcEventsPageMax: UNTESTED,
   rpcCloseMsMax: INJECTED,
-  rpcPageItemsMax: 'a page size of the schema',
-  ticketsIssuedMax: 'the oldest is dropped; issuing a thousand tickets shows nothing else',
-  bootstrapAddressesMax: 'a bound of the configuration schema, whose bounds config.test.ts checks as a class'
+  rpcPageItemsMax: UNTESTED,
+  ticketsIssuedMax: UNTESTED,
+  bootstrapAddressesMax: UNTESTED
 }
 
 function sources(directory: string): string[] {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import { test, type TestContext } from 'node:test'
+import { LIMITS } from '../../../../src/base/limits.ts'
 import { logLine } from '../../../../src/adapters/system/log-line.ts'
 import { createLogger } from '../../../../src/adapters/system/logger.ts'
 import { ChrysalisError, isChrysalisError } from '../../../../src/base/errors.ts'
@@ -198,3 +199,12 @@ test(
     await logger.close()
   }
 )
+
+test('a line has at most the bound in bytes; one more and its data is replaced by its size', () => {
+  const lineOf = (letters: number): string =>
+    logLine({ atMs: 0, level: 'info', message: 'm', data: { text: 'x'.repeat(letters) } }, 'json')
+  const room = LIMITS.logLineBytesMax - Buffer.byteLength(lineOf(0))
+  assert.equal(Buffer.byteLength(lineOf(room - 1)), LIMITS.logLineBytesMax - 1)
+  assert.equal(Buffer.byteLength(lineOf(room)), LIMITS.logLineBytesMax)
+  assert.match(lineOf(room + 1), /"omittedBytes":/)
+})
