@@ -18,7 +18,9 @@ export const TABLES = [
   'pending',
   'proof',
   'receipt',
-  'audit'
+  'audit',
+  'leaf',
+  'quarantine'
 ] as const
 
 export type Table = (typeof TABLES)[number]

@@ -1,7 +1,7 @@
 /**
  * The keyspace: which rows share the one LevelDB database, told apart by the first byte of the physical key.
  *
- * One database rather than twelve, because a LevelDB batch is atomic only within one database, and a delta, its
+ * One database rather than one a table, because a LevelDB batch is atomic only within one database, and a delta, its
  * indexes and its author head must appear together or not at all. The table is meant to be read like a map; docs/WIRE.md
  * §9 gives the same layout for other implementations. Modelled on the bucket list of Lodestar (db/buckets.ts).
  *
@@ -38,7 +38,11 @@ export const TABLE_BYTES: Readonly<Record<Table, number>> = {
   /** space16 ‖ peer id utf8 → held-through. How far a peer is known to hold everything. */
   receipt: 0x0b,
   /** atMs8 ‖ n4 → JSON. The audit log. */
-  audit: 0x0c
+  audit: 0x0c,
+  /** space16 ‖ digits1 ‖ prefix, two digits a byte → packed range keys. A leaf of the range tree as last checkpointed. */
+  leaf: 0x0d,
+  /** space16 ‖ id32 → JSON. A delta whose row failed its hash and is being asked back from peers. */
+  quarantine: 0x0e
 }
 
 /**
