@@ -25,7 +25,9 @@ test('every table has the byte it always had', () => {
     pending: 9,
     proof: 10,
     receipt: 11,
-    audit: 12
+    audit: 12,
+    leaf: 13,
+    quarantine: 14
   })
   for (const table of TABLES) assert.ok(!RETIRED_TABLE_BYTES.includes(TABLE_BYTES[table]))
 })
