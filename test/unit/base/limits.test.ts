@@ -27,7 +27,6 @@ const UNNAMED: Partial<Record<LimitName, string>> = {
   recordCacheMax: CACHE,
   authorHeadsMax: CACHE,
   authorKeysMax: CACHE,
-  lineageDeltasMax: UNTESTED,
   diskFreeBytesMin: UNTESTED,
   storeWriteBufferBytes: LIBRARY,
   storeOpenFilesMax: LIBRARY,
@@ -40,11 +39,7 @@ const UNNAMED: Partial<Record<LimitName, string>> = {
   peerScoresMax: INJECTED,
   streamTotalMsMax: UNTESTED,
   channelBufferBytesMax: UNTESTED,
-  rpcEventsPageMax: UNTESTED,
-  rpcCloseMsMax: INJECTED,
-  rpcPageItemsMax: UNTESTED,
-  ticketsIssuedMax: UNTESTED,
-  bootstrapAddressesMax: UNTESTED
+  rpcCloseMsMax: INJECTED
 }
 
 function sources(directory: string): string[] {

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { AssertionError } from '../../../src/base/assert.ts'
 import { CausalDag, causalNodeOf, compareNodes, type CausalNode } from '../../../src/memory/causal-dag.ts'
+import { LIMITS } from '../../../src/base/limits.ts'
 import { hlcOf } from '../../../src/memory/ids.ts'
 import { sealDelta } from '../../../src/memory/seal.ts'
 import { draft, identity } from '../../support/sealed.ts'
@@ -144,5 +145,18 @@ describe('the causal graph', () => {
       }),
       { numRuns: 60 }
     )
+  })
+})
+
+describe('the bound of one question', () => {
+  it('holds at the bound and not one beyond', () => {
+    const ancestorsOf = (deltas: number) => {
+      const dag = dagOf(Array.from({ length: deltas + 1 }, (_, seq) => node(`a${seq}`)))
+      return dag.ancestors(`a${deltas}`)
+    }
+    const whole = ancestorsOf(LIMITS.lineageDeltasMax)
+    assert.deepEqual([whole.ids.length, whole.complete], [LIMITS.lineageDeltasMax, true])
+    const cut = ancestorsOf(LIMITS.lineageDeltasMax + 1)
+    assert.deepEqual([cut.ids.length, cut.complete], [LIMITS.lineageDeltasMax, false])
   })
 })

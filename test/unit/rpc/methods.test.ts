@@ -126,6 +126,13 @@ test('bounds hold at the bound and not one beyond', () => {
   refusal('memory.search', { query: 'x', limit: LIMITS.recallResultsMax + 1 })
   ok('node.health', { timeoutMs: LIMITS.rpcTimeoutMsMax })
   refusal('node.health', { timeoutMs: LIMITS.rpcTimeoutMsMax + 1 })
+  for (const method of ['memory.ids', 'memory.changes']) {
+    ok(method, { limit: LIMITS.rpcPageItemsMax })
+    refusal(method, { limit: LIMITS.rpcPageItemsMax + 1 })
+  }
+  const references = (length: number) => ({ ids: Array.from({ length }, () => 'abcdef') })
+  ok('memory.verify', references(LIMITS.rpcPageItemsMax))
+  refusal('memory.verify', references(LIMITS.rpcPageItemsMax + 1))
   for (const importance of [-0.1, 1.1, Number.NaN, '1']) refusal('memory.add', { content: 'x', importance })
   refusal('memory.add', { content: '\ud800' })
   refusal('memory.add', { content: '' })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { LIMITS } from '../../../src/base/limits.ts'
 import { endOfLog, Subscription, type Outlet } from '../../../src/rpc/subscriptions.ts'
 import { createFakeNode, OTHER_PEER, type FakeNode } from '../../support/fake-node.ts'
 
@@ -183,5 +184,24 @@ test('the end of the log is found with an engine that tells it and with one that
     assert.equal(await endOfLog(node), '1500')
     const walked = node.calls.filter((call) => call.method === 'changes').length
     assert.equal(walked > 2, naive)
+  }
+})
+
+test('the log is read a bounded page at a time, however far behind the reader is', async () => {
+  for (const behind of [LIMITS.rpcEventsPageMax - 1, LIMITS.rpcEventsPageMax, LIMITS.rpcEventsPageMax + 1]) {
+    const node = createFakeNode()
+    for (let i = 0; i < behind; i++) await node.add({ content: `memory ${i}` })
+    const pages: number[] = []
+    const changes = node.changes.bind(node)
+    node.changes = async (request) => {
+      const page = await changes(request)
+      if (request.limit !== 0) pages.push(page.changes.length)
+      return page
+    }
+    const outlet = new TestOutlet()
+    subscribe(node, outlet).start()
+    await settle()
+    assert.deepEqual(outlet.cursors(), upTo(behind))
+    assert.equal(Math.max(...pages), Math.min(behind, LIMITS.rpcEventsPageMax))
   }
 })
