@@ -46,6 +46,8 @@ export class SimNetwork implements Network {
   readonly #address: string
   readonly #links = new Map<PeerId, Link>()
   readonly #known = new Set<PeerId>()
+  /** Hung up on by the owner: they may dial us, we do not dial them. */
+  readonly #unwanted = new Set<PeerId>()
   readonly #topics = new Map<string, TopicHandler>()
   readonly #protocols = new Map<string, ChannelHandler>()
   readonly #serving = new Map<string, PeerId[]>()
@@ -198,6 +200,8 @@ export class SimNetwork implements Network {
   }
 
   async open(peer: PeerId, protocol: string): Promise<Channel> {
+    // Known peers are dialled, but not those that were hung up on.
+    if (this.#known.has(peer) && !this.#unwanted.has(peer)) await this.#dial(peer, peer)
     const link = this.#links.get(peer)
     if (link === undefined) throw unreachable(`No connection to ${peer}`)
     const far = await this.#ask(peer, () => this.#air.at(peer)?.accept(this.self, protocol, this.#idleMs))
@@ -269,15 +273,23 @@ export class SimNetwork implements Network {
     }
     if (this.#banned(peer))
       throw new ChrysalisError('denied', `${peer} is banned here`, { hint: 'Wait for the ban to end.' })
-    if (this.#state !== 'running') throw unreachable('This node is not running')
-    if (this.#links.has(peer)) return peer
-    const answer = await this.#ask(peer, () => this.#air.at(peer)?.welcome(this.self))
-    if (answer === undefined) throw unreachable(`Nobody answers at ${address}`)
+    this.#unwanted.delete(peer)
+    const answer = await this.#dial(peer, address)
     if (answer === 'denied') throw new ChrysalisError('denied', `${peer} refuses us`, { hint: 'Ask its owner why.' })
+    return peer
+  }
+
+  /** Rejects with `unavailable` when nobody answers. */
+  async #dial(peer: PeerId, address: string): Promise<'welcome' | 'denied'> {
+    if (this.#state !== 'running') throw unreachable('This node is not running')
+    if (this.#links.has(peer)) return 'welcome'
+    const answer = this.#banned(peer) ? 'denied' : await this.#ask(peer, () => this.#air.at(peer)?.welcome(this.self))
+    if (answer === undefined) throw unreachable(`Nobody answers at ${address}`)
+    if (answer === 'denied') return answer
     // Both ends at one instant: what one tells over the new link must not arrive before the other knows of it.
     this.#link(peer, 'outbound')
     this.#air.at(peer)?.called(this.self)
-    return peer
+    return answer
   }
 
   /** Somebody dials this node; called by the other end. */
@@ -291,6 +303,7 @@ export class SimNetwork implements Network {
   }
 
   async disconnect(peer: PeerId): Promise<void> {
+    this.#unwanted.add(peer)
     this.#unlink(peer, 'disconnected')
   }
 

@@ -80,6 +80,11 @@ class SimStore implements Store {
     return this.#rows.get(table, key)
   }
 
+  getSync(table: Table, key: Uint8Array): Uint8Array | undefined {
+    this.#assertAlive()
+    return this.#rows.getSync(table, key)
+  }
+
   async getMany(table: Table, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
     this.#assertAlive()
     return this.#rows.getMany(table, keys)

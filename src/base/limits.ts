@@ -66,12 +66,10 @@ export const LIMITS = {
   // --- reconciliation
   /** Bytes of one frame of /chrysalis/recon/1. */
   reconFrameBytesMax: 262_144,
-  /** Range prefixes asked in one frame. */
-  reconPrefixesMax: 512,
-  /** Ids in one frame of wants. */
-  reconIdsMax: 2_048,
   /** Deltas read from the store at once by a session: at their largest they take 4 MiB. */
   reconLoadKeysMax: 64,
+  /** Deltas read for one short id: two share one by chance in 2^64, more only where somebody searched for them. */
+  reconShortMatchesMax: 4,
   /** Longest window of young keys a peer may ask to be left out: it is passed over key by key. */
   reconSettlingMsMax: 10_000,
   /** Deltas moved by one session; the next one goes on. */
@@ -79,24 +77,81 @@ export const LIMITS = {
   /** Metadata bytes of one session, both ways. */
   reconSessionMetadataBytesMax: 1_048_576,
   reconSessionMsMax: 30_000,
+  /** A session in which nothing came, was read or was stored for this long is given up. */
+  reconStillMsMax: 10_000,
+  /** Requests for more cells of a sketch in one session: none came with the hello, too few did, and twice again too few. */
+  reconMoresMax: 4,
+  /** Ranges found to differ and not yet looked into, in one session. What is beyond is found by the next one. */
+  reconOpenRangesMax: 8_192,
+  /** Own keys hashed to be compared with a peer's list of at most 32; a longer range is shown as a node instead. */
+  reconMatchKeysMax: 1_024,
+  /** Pages of deltas on their way and not yet acknowledged, each way: 1 MiB keeps a fast link and a disk busy. */
+  reconWindowPagesMax: 4,
+  /** Deltas a peer may send in one session although our snapshot held them: short ids collide, but not so often. */
+  reconKnownPushesMax: 64,
+  /** Deltas asked by id in one request. */
+  reconFetchIdsMax: 256,
+  /** Parts in one outline of a set. */
+  reconPartsMax: 256,
   reconInboundPerPeerMax: 1,
   reconInboundMax: 8,
+  /** A peer that takes longer to be reached is left to it, and somebody else is asked meanwhile. */
+  reconOpenMsMax: 1_000,
+  /** Sessions in a row with one peer while each is cut short by its own bounds: then the others have their turn. */
+  reconOnwardSessionsMax: 16,
+  /** A peer that said it is not in a space is asked about it again after this long, or when it comes anew. */
+  reconStrangerMsMax: 600_000,
+  /** Sessions in a row with one peer that differ and move nothing before a person is told. */
+  reconStuckSessionsMin: 5,
+  /**
+   * Unequal sessions in a row with one peer that may rely on the sketch; the next one walks the tree, so that sets made to
+   * cancel in every cell do not stay apart for as long as something else always differs.
+   */
+  reconSketchedSessionsMax: 16,
+  /** Sessions started at once on behalf of one caller that waits, or asks for a comparison with everybody. */
+  reconAtOnceMax: 8,
+  /** Deltas a peer must have more than we before several peers are asked for parts of them at once. */
+  catchUpDeltasMin: 2_000,
+  /** Deltas in one part of a catch-up: some 2 MiB, a second's work or less. */
+  catchUpPartDeltasMax: 4_096,
+  /** And no fewer than these, though a gap is cut so that every peer has its share: a part costs a few round trips. */
+  catchUpPartDeltasMin: 256,
+  /** Peers that serve one catch-up: a daemon verifies no faster than two or three can send. */
+  catchUpPeersMax: 4,
+  /** A part that takes longer is given to another peer. */
+  catchUpPartMsMax: 15_000,
+  /** Rows of author chains counted for one page of frontiers; the next page, or the next call, goes on. */
+  frontierRowsMax: 50_000,
   /** Keys in one leaf of the range tree. */
   rangeLeafKeysMax: 128,
   /** A range with at most this many keys is answered by listing them. */
   rangeListKeysMax: 32,
+  /** Keys of one space whose bytes stay in memory, about 50 MB a million. Those of older leaves are read back from disk. */
+  residentKeysMax: 3_000_000,
+  /** Cells of the sketch of a set: enough to name about 11,000 differences. More are a matter for the range tree. */
+  sketchCellsMax: 16_384,
 
   // --- node
   /** Inputs waiting for the writer. Beyond it a local write is refused with `rate_limited`, a remote one is dropped. */
   inboxInputsMax: 8_192,
   /** Inputs in one group commit. */
   groupCommitInputsMax: 64,
+  /** Deltas of others in one group commit. They come in pages and need no sync, so a group may be as large as a page. */
+  groupCommitForeignMax: 256,
   /** Longest a write waits for company before its group is committed. */
   groupCommitWindowMs: 2,
   /** Decoded record states kept in memory. */
   recordCacheMax: 20_000,
   /** Foreign deltas in verification at once. */
   verifyInFlightMax: 1_024,
+  /** Deltas out of sessions between their arrival and the disk; whoever brings more waits. A few MiB decoded. */
+  sessionDeltasInFlightMax: 1_024,
+  /** Records of own writes and gossip that may wait to be indexed while there is better to do: half a second's work. */
+  indexFreshMax: 10_000,
+  /** Records out of sessions that may wait to be indexed while a catch-up runs: about 120 bytes each. */
+  indexBacklogMax: 100_000,
+  /** Records out of sessions that a search still indexes first, about 0.1 s; behind more it answers `partial`. */
+  indexAwaitedMax: 2_000,
   /** Distinct (author, epoch) heads known per space. */
   authorHeadsMax: 100_000,
   /** Public keys kept ready for verification, each with the answer of the key rule, about 1 KiB each. */
@@ -107,10 +162,33 @@ export const LIMITS = {
   diskFreeBytesMin: 268_435_456,
   /** Entries of the audit log kept on disk. */
   auditEntriesMax: 1_000,
+  /** Damaged deltas remembered by id, all spaces. Beyond it they are only counted; what is left is found again later. */
+  quarantineDeltasMax: 10_000,
+  /** Damaged index rows waiting to be written anew. What does not fit is found again by the next reader. */
+  mendRowsMax: 10_000,
+  /** Positions left free after a rebuild: more than any lost tail can have held, so that none is handed out twice. */
+  arrivalGapMin: 1_000_000,
+
+  /** Deltas admitted between two checkpoints of the range trees; a restart replays at most about as many. */
+  checkpointDeltasMax: 10_000,
+  /** Longest a change waits for a checkpoint. */
+  checkpointMsMax: 60_000,
+  /** Bytes of one batch of a checkpoint. A larger one is written in several, and is no checkpoint until the last. */
+  checkpointBatchBytesMax: 16 * 1_024 * 1_024,
+  /** Newest positions of the arrival log that a restart looks up in the range tree, whatever the checkpoint says. */
+  restoreTailPositionsMax: 4_096,
 
   // --- store and log
   /** Bytes LevelDB collects before it writes a table: restart replays at most this much log. */
   storeWriteBufferBytes: 8 * 1_024 * 1_024,
+  /** Bytes of tables read block by block before the database is opened, a tenth of a second; the rest follows behind. */
+  storeStartReadBytes: 64 * 1_024 * 1_024,
+  /** Bytes kept in a file that is deleted when the disk is full: twice what LevelDB needs to close and open again. */
+  diskBallastBytes: 32 * 1_024 * 1_024,
+  /** Notes of orderly stops kept in memory for all homes of one user, 16 bytes each. Forgetting one costs an epoch. */
+  stopNotesMax: 1_000,
+  /** Times a running daemon repairs its database. Damage that comes back that often comes from the machine. */
+  storeSalvagesMax: 3,
   /** Table files LevelDB keeps open, of the 1,024 descriptors most systems allow one process. */
   storeOpenFilesMax: 256,
   /** Bytes of log lines waiting for a slow disk or pipe. Beyond it lines are counted and dropped. */
@@ -202,5 +280,7 @@ assert(LIMITS.gossipFrameBytesMax < LIMITS.reconFrameBytesMax, 'a page holds a d
 assert(LIMITS.rangeListKeysMax < LIMITS.rangeLeafKeysMax, 'a listed range fits a leaf')
 assert(LIMITS.reconInboundPerPeerMax <= LIMITS.reconInboundMax, 'one peer cannot take every session')
 assert(LIMITS.groupCommitInputsMax <= LIMITS.inboxInputsMax, 'a group fits the inbox')
+assert(LIMITS.groupCommitForeignMax <= LIMITS.sessionDeltasInFlightMax, 'sessions can fill a group')
+assert(LIMITS.sessionDeltasInFlightMax < LIMITS.inboxInputsMax, 'sessions never fill the inbox')
 assert(LIMITS.inboundStreamsPerPeerMax < LIMITS.inboundStreamsPerProtocolMax, 'one peer cannot take every channel')
 assert(LIMITS.connectionsTarget < LIMITS.connectionsMax, 'room is left for those who dial us')

@@ -73,12 +73,18 @@ export class Terminal {
     this.#io.stderr.write(`${line}\n`)
   }
 
-  /** Shows that something is going on while `work` runs; nothing when nobody watches. */
-  async during<T>(what: string, work: Promise<T>): Promise<T> {
+  /** Whether a person is there to see how it goes. */
+  get isWatched(): boolean {
+    return this.#io.stderr.isTTY === true && !this.quiet
+  }
+
+  /** Shows that something is going on while `work` runs, as a word or as it changes; nothing when nobody watches. */
+  async during<T>(what: string | (() => string), work: Promise<T>): Promise<T> {
     const { stderr } = this.#io
-    if (stderr.isTTY !== true || this.quiet) return work
+    if (!this.isWatched) return work
+    const say = typeof what === 'string' ? (): string => what : what
     let frame = 0
-    const draw = (): void => void stderr.write(`\r${SPINNER[frame++ % SPINNER.length] ?? ''} ${what}\x1b[K`)
+    const draw = (): void => void stderr.write(`\r${SPINNER[frame++ % SPINNER.length] ?? ''} ${say()}\x1b[K`)
     const timer = setInterval(draw, SPINNER_FRAME_MS)
     try {
       return await work

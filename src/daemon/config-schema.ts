@@ -215,6 +215,18 @@ const sync = {
     unit: 'peers',
     meaning: 'Peers that must be known to hold a memory before its state reads `synced`.',
     why: 'One other copy survives the loss of this machine. It is a label only: no write waits for it unless asked.'
+  }),
+  gossip: flag(true, {
+    meaning:
+      'Whether deltas are published and topics followed. Without it everything travels by reconciliation alone, within ' +
+      'some multiples of sync.reconcileIntervalMs.',
+    why: 'Gossip is how others see a change at once. Switching it off is for diagnosis and for tests.'
+  }),
+  reconcile: flag(true, {
+    meaning:
+      'Whether this daemon compares itself with others, when it is due and when it is asked. Without it everything ' +
+      'travels by gossip alone, and what gossip loses stays lost.',
+    why: 'Comparing is what makes all copies whole in the end. Switching it off is for diagnosis and for tests.'
   })
 }
 
@@ -229,6 +241,21 @@ const store = {
     why:
       'Writes that arrive while one group is being written make the next, so busy daemons share syncs without waiting; ' +
       'a window only delays a lone write. Worth trying on a disk whose sync is very slow.'
+  }),
+  floorBytes: wholeNumber(LIMITS.diskFreeBytesMin, 0, 2 ** 40, {
+    unit: 'bytes',
+    meaning:
+      'Free space on the disk below which nothing is written: writes are refused with `disk_full`, reading goes on. ' +
+      'A twentieth of the disk is enough where that is less. 0: no floor.',
+    why:
+      'The store writes new files before it deletes old ones, and a database on a disk that is full to the last byte ' +
+      'cannot even be opened.'
+  }),
+  ballastBytes: wholeNumber(LIMITS.diskBallastBytes, 0, 2 ** 30, {
+    unit: 'bytes',
+    meaning:
+      'Size of a file in the home that is deleted when the disk is full, and made again when there is room. 0: none.',
+    why: 'Others fill the disk as well, faster than a floor can tell. Twice what the store needs to close and open again.'
   })
 }
 

@@ -2,13 +2,15 @@
  * What can be checked of a home without a daemon: one line a check, each with what to do when it fails.
  *
  * Every check runs, whatever the others found, and none changes anything. A check that cannot be made because an
- * earlier one failed says so instead of guessing. The content of the store is not looked at: that takes the daemon's
- * lock and is the business of `chrysalis doctor --deep` and `chrysalis verify`.
+ * earlier one failed says so instead of guessing. Of a store at rest the files are checked, down to the checksum of every
+ * block; what its rows say is known to a running daemon only, and told by `chrysalis status` and `chrysalis verify`.
  */
-import { existsSync, lstatSync, realpathSync, statfsSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, realpathSync } from 'node:fs'
 import { connect } from 'node:net'
 import path from 'node:path'
-import { readSentinel } from '../adapters/level/sentinel.ts'
+import { DiskSpace, mebibytes } from '../adapters/level/disk-space.ts'
+import { COPY_INFIX } from '../adapters/level/salvage.ts'
+import { inspectClosedDatabase, readSentinel, type Sentinel } from '../adapters/level/sentinel.ts'
 import { utf8 } from '../base/bytes.ts'
 import { isChrysalisError, messageOf } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
@@ -46,9 +48,10 @@ export async function doctorFiles(
     ['network key', async () => `${(await readNetworkKey(paths.networkKey)).length} bytes, readable`],
     ['spaces', () => checkSpaces(paths)],
     ['configuration', () => checkConfiguration(paths, env)],
-    ['disk space', () => checkDiskSpace(paths)],
+    ['disk space', () => checkDiskSpace(paths, env)],
     ['socket path', () => checkSocketPath(paths, env)],
     ['store', () => checkStore(paths)],
+    ['copies', () => checkCopies(paths)],
     ['run file', () => checkRunFile(paths)]
   ]
   const results: CheckResult[] = []
@@ -109,16 +112,16 @@ function checkConfiguration(paths: HomePaths, env: Readonly<Record<string, strin
   return { ok: false, detail: warnings.join(' '), hint: 'Correct or unset the variable: it has no effect as it is.' }
 }
 
-function checkDiskSpace(paths: HomePaths): Finding {
-  const stats = statfsSync(paths.home)
-  const freeMiB = Math.floor((stats.bavail * stats.bsize) / 1_048_576)
-  const leastMiB = Math.ceil(LIMITS.diskFreeBytesMin / 1_048_576)
-  if (freeMiB >= leastMiB) return `${freeMiB} MiB free`
-  return {
-    ok: false,
-    detail: `${freeMiB} MiB free, less than ${leastMiB}`,
-    hint: 'Free some space: with a full disk the daemon answers but refuses to write.'
-  }
+function checkDiskSpace(paths: HomePaths, env: Readonly<Record<string, string | undefined>>): Finding {
+  const { store } = loadConfig({ home: paths.home, env }).config
+  const report = new DiskSpace({ ...store, directory: paths.home }).report()
+  const { freeBytes, floorBytes, ballastBytes, ballastHeldBytes } = report
+  const floor = floorBytes === 0 ? 'no floor is set' : `nothing is written below ${mebibytes(floorBytes)}`
+  const held = ballastHeldBytes === ballastBytes ? 'held' : 'not held, which a daemon makes good when there is room'
+  const ballast = ballastBytes === 0 ? 'no ballast' : `ballast of ${mebibytes(ballastBytes)} ${held}`
+  const detail = `${mebibytes(freeBytes)} free, ${floor}, ${ballast}`
+  if (freeBytes >= Math.max(floorBytes, LIMITS.diskFreeBytesMin)) return detail
+  return { ok: false, detail, hint: 'Free some space: with a full disk the daemon answers but refuses to write.' }
 }
 
 function checkSocketPath(paths: HomePaths, env: Readonly<Record<string, string | undefined>>): Finding {
@@ -132,23 +135,51 @@ function checkSocketPath(paths: HomePaths, env: Readonly<Record<string, string |
 async function checkStore(paths: HomePaths): Promise<Finding> {
   const data = existsSync(paths.data)
   const state = existsSync(paths.state)
-  if (data && state) {
-    const sentinel = await readSentinel(paths.home)
-    return `the store and its sentinel are there, ${sentinel?.deltas ?? 0} deltas when it was last looked at`
-  }
   if (!data && !state) return 'no store yet: no daemon has run here'
-  if (state) {
+  if (!data) {
     return {
       ok: false,
       detail: `${paths.state} says that there was a store, and ${paths.data} is gone`,
       hint: 'Restore data/ from a backup. Or remove STATE as well: the daemon then starts empty and fetches from its peers.'
     }
   }
+  const sentinel = state ? await readSentinel(paths.home) : undefined
+  const run = readRunFile(paths.home)
+  if (run !== undefined && processExists(run.pid) && (await answers(run.socket))) {
+    return `in use by a daemon, ${sentinel?.deltas ?? 0} deltas when it was last written down`
+  }
+  const damage = await damageOf(paths, sentinel)
+  if (damage.length > 0) {
+    return {
+      ok: false,
+      detail: `damaged: ${damage.join('; ')}`,
+      hint: 'Start the daemon: it makes a copy first, repairs what it can, and fetches the rest from its peers.'
+    }
+  }
+  if (sentinel !== undefined) return `every file is whole, ${sentinel.deltas} deltas when it was last looked at`
   return {
     ok: false,
     detail: `${paths.data} is there without its sentinel ${paths.state}`,
     hint: 'Start the daemon: it then writes under a new epoch, in case its own last writes are missing, and makes a sentinel.'
   }
+}
+
+/** Sentences; all files are read, and none is touched. */
+async function damageOf(paths: HomePaths, sentinel: Sentinel | undefined): Promise<string[]> {
+  const { inspection } = await inspectClosedDatabase(sentinel, paths.data, { wholeBytesMax: Number.POSITIVE_INFINITY })
+  return inspection.findings.map(({ what }) => what)
+}
+
+function checkCopies(paths: HomePaths): Finding {
+  const copies = !existsSync(paths.home) ? [] : readdirSync(paths.home).filter((name) => name.includes(COPY_INFIX))
+  if (copies.length === 0) return 'none: nothing was ever repaired here'
+  const made = copies.map((name) => `${name} (${timeOf(name)})`)
+  return `${made.join(', ')}; made before a repair, to be removed by hand once nothing is missed`
+}
+
+function timeOf(copy: string): string {
+  const ms = Number(/-(\d+)$/.exec(copy)?.[1] ?? Number.NaN)
+  return Number.isSafeInteger(ms) ? new Date(ms).toISOString() : 'at an unknown time'
 }
 
 async function checkRunFile(paths: HomePaths): Promise<Finding> {

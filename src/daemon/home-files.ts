@@ -8,6 +8,7 @@
  *     bootstrap.json  addresses that came with tickets
  *     peers.json      addresses that were seen (the network adapter's)
  *     data/, STATE    the store and its sentinel (the store adapter's)
+ *     TAIL, ballast   how far the store has come; room kept for a full disk (the store adapter's)
  *     run/, log/      socket, run file, log of a daemon in the background
  *
  * Both files are JSON for people to read; every id in spaces.json is checked against the genesis it stands for.
@@ -30,6 +31,7 @@ export interface HomePaths {
   readonly peers: string
   readonly data: string
   readonly state: string
+  readonly tail: string
   readonly run: string
   readonly log: string
 }
@@ -47,6 +49,7 @@ export function homePaths(home: string): HomePaths {
     peers: path.join(root, 'peers.json'),
     data: path.join(root, 'data'),
     state: path.join(root, 'STATE'),
+    tail: path.join(root, 'TAIL'),
     run: path.join(root, 'run'),
     log: path.join(root, 'log')
   }

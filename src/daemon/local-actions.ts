@@ -6,11 +6,12 @@ import { existsSync } from 'node:fs'
 import { systemRandom } from '../adapters/system/random.ts'
 import { systemClock } from '../adapters/system/clock.ts'
 import { fromHex } from '../base/bytes.ts'
+import { ChrysalisError } from '../base/errors.ts'
 import type { InitReport, JoinReport, LocalActions } from '../cli/local-actions.ts'
 import { prefixEnd } from '../ports/store.ts'
 import { loadConfig } from './config.ts'
 import { doctorFiles } from './doctor-files.ts'
-import { homePaths } from './home-files.ts'
+import { homePaths, type HomePaths } from './home-files.ts'
 import { initHome, joinWithTicket, readSpaces } from './home.ts'
 import { socketPath } from './socket-path.ts'
 import { spawnDaemon } from './spawn.ts'
@@ -58,6 +59,7 @@ async function hasSharedData(home: string): Promise<boolean> {
   const paths = homePaths(home)
   if (!existsSync(paths.data)) return false
   const { openLevelStore } = await import('../adapters/level/level-store.ts')
+  await requireSound(paths)
   const store = await openLevelStore(paths.data, { mustExist: true })
   try {
     for (const space of await readSpaces(paths)) {
@@ -71,4 +73,17 @@ async function hasSharedData(home: string): Promise<boolean> {
   } finally {
     await store.close()
   }
+}
+
+/** Opening a damaged database destroys what a repair would need, and only a daemon repairs. */
+async function requireSound(paths: HomePaths): Promise<void> {
+  const { probeLock } = await import('../adapters/level/lock.ts')
+  const { inspectClosedDatabase, readSentinel } = await import('../adapters/level/sentinel.ts')
+  await probeLock(paths.data)
+  const { inspection } = await inspectClosedDatabase(await readSentinel(paths.home), paths.data, { wholeBytesMax: 0 })
+  const [finding] = inspection.findings
+  if (finding === undefined) return
+  throw new ChrysalisError('corrupt', `the database is damaged (${finding.what}); nothing was touched`, {
+    hint: 'Start the daemon once: it makes a copy and repairs the database. Then join again.'
+  })
 }

@@ -6,6 +6,7 @@
 import path from 'node:path'
 import { createLogger, type SystemLogger } from '../adapters/system/logger.ts'
 import { ERRORS, messageOf } from '../base/errors.ts'
+import { LIMITS } from '../base/limits.ts'
 import { composeDaemon, type Daemon } from './compose.ts'
 import { loadConfig, type ConfigFlags } from './config.ts'
 
@@ -22,19 +23,39 @@ const RESTARTS_MAX = 1_000
 const STOP_MS_MAX = 15_000
 
 /** Resolves with the exit status. Rejects with ChrysalisError when the daemon cannot start. */
-export async function runDaemon(options: DaemonOptions): Promise<number> {
+export function runDaemon(options: DaemonOptions): Promise<number> {
+  return repeatedly((how) => runOnce(options, how))
+}
+
+/** How one composition is to begin. */
+export interface Beginning {
+  /** The database was found damaged by the run before. */
+  readonly suspect: boolean
+  /** Whether a database that is found damaged may be repaired once more. */
+  readonly maySalvage: boolean
+}
+
+/** Runs compositions one after the other until one ends with an exit status. */
+export async function repeatedly(run: (how: Beginning) => Promise<Ending>): Promise<number> {
+  let salvages = 0
+  let suspect = false
   for (let start = 0; start < RESTARTS_MAX; start++) {
-    const ended = await runOnce(options)
-    if (ended !== 'restart') return ended
+    const ended = await run({ suspect, maySalvage: salvages < LIMITS.storeSalvagesMax })
+    if (typeof ended === 'number') return ended
+    suspect = ended === 'salvage'
+    if (suspect) salvages++
   }
   return ERRORS.failure.exit
 }
 
-async function runOnce(options: DaemonOptions): Promise<number | 'restart'> {
+/** `salvage`: compose anew, and repair the database on the way. */
+export type Ending = number | 'restart' | 'salvage'
+
+async function runOnce(options: DaemonOptions, { suspect, maySalvage }: Beginning): Promise<Ending> {
   const loaded = loadConfig(options)
   const logger = createLogger({ target: { stream: process.stderr }, ...loaded.config.log })
   for (const warning of loaded.warnings) logger.log('warn', warning)
-  const end = Promise.withResolvers<number | 'restart'>()
+  const end = Promise.withResolvers<Ending>()
   const crash = (error: unknown): void => {
     logger.log('error', 'a defect: the daemon ends now; everything acknowledged is on disk', {
       error: messageOf(error),
@@ -55,7 +76,14 @@ async function runOnce(options: DaemonOptions): Promise<number | 'restart'> {
       logger,
       env: options.env,
       onStop: () => end.resolve(0),
-      onRestart: () => end.resolve('restart'),
+      suspect,
+      onRestart: (how) => {
+        if (how?.suspect !== true) end.resolve('restart')
+        // Damage that comes back so often comes from the machine: better read-only than repairing for ever.
+        else if (maySalvage) end.resolve('salvage')
+        else
+          logger.log('error', 'the database is damaged again and again: check the disk and the memory of this machine')
+      },
       onCrash: crash
     })
     announce(daemon, logger)

@@ -5,7 +5,8 @@
  * are never encoded again on the way through. Decoding checks everything that follows from the bytes alone, hashes
  * included, and leaves the signature to memory/verify.ts.
  *
- * Decoded byte strings are copies: a delta never keeps the network buffer it came in alive.
+ * A delta is decoded from one copy of its record and its parts are views of that copy: it never keeps the network buffer
+ * it came in alive, and is never put together again on its way to the disk.
  */
 import { ChrysalisError } from '../base/errors.ts'
 import { fromHex, toHex, type Bytes } from '../base/bytes.ts'
@@ -48,7 +49,7 @@ export function encodeHeader(header: DeltaHeader): Bytes {
  * allowed; `chain-shape` when seq, prev and parents contradict each other.
  */
 export function decodeHeader(bytes: Bytes): Checked<DeltaHeader> {
-  const decoded = decodeCanonical(bytes, { bytesMax: LIMITS.deltaHeaderBytesMax })
+  const decoded = decodeCanonical(bytes, { bytesMax: LIMITS.deltaHeaderBytesMax, views: true })
   if (!decoded.ok) return decoded
   const items = decoded.value
   if (!Array.isArray(items) || !isUint(items[0])) return refuse('shape', 'a header is an array led by its version')
@@ -97,7 +98,7 @@ function decodeParents(items: CborValue | undefined, prev: string | null): Check
   return { ok: true, value: parents }
 }
 
-/** The record of a delta, from the very bytes it was made of. */
+/** A record put together from its parts; a delta that was decoded or sealed has its own in `record`. */
 export function encodeDelta(delta: Pick<Delta, 'headerBytes' | 'signature' | 'bodyBytes'>): Bytes {
   return encodeCanonical([delta.headerBytes, delta.signature, delta.bodyBytes])
 }
@@ -105,15 +106,17 @@ export function encodeDelta(delta: Pick<Delta, 'headerBytes' | 'signature' | 'bo
 /** A record whose hashes are right, its operations not looked at. */
 export type DeltaParts = Omit<Delta, 'ops'>
 
+export interface DecodeDeltaOptions {
+  readonly prunedAllowed?: boolean
+  /** `bytes` is an array that nobody else holds: it becomes the delta's record without being copied. */
+  readonly owned?: boolean
+}
+
 /**
  * Decodes and checks one record, all but its signature. A record without its body is refused as `body-hash` unless
  * `prunedAllowed`: a peer that could hand over headers alone could make a replica believe that it holds the delta.
  */
-export function decodeDelta(
-  bytes: Bytes,
-  hasher: Hasher,
-  options: { readonly prunedAllowed?: boolean } = {}
-): Checked<Delta> {
+export function decodeDelta(bytes: Bytes, hasher: Hasher, options: DecodeDeltaOptions = {}): Checked<Delta> {
   const parts = decodeDeltaParts(bytes, hasher, options)
   if (!parts.ok) return parts
   const { bodyBytes } = parts.value
@@ -127,12 +130,29 @@ export function decodeDelta(
  * As decodeDelta, without reading the operations: enough for bytes that were admitted once and need only prove that
  * they are still the same. Costs about half as much.
  */
-export function decodeDeltaParts(
-  bytes: Bytes,
-  hasher: Hasher,
-  options: { readonly prunedAllowed?: boolean } = {}
-): Checked<DeltaParts> {
-  const decoded = decodeCanonical(bytes, { bytesMax: RECORD_BYTES_MAX })
+export function decodeDeltaParts(bytes: Bytes, hasher: Hasher, options: DecodeDeltaOptions = {}): Checked<DeltaParts> {
+  if (bytes.length > RECORD_BYTES_MAX) {
+    return refuse('too-large', `${bytes.length} bytes, at most ${RECORD_BYTES_MAX}`)
+  }
+  const split = splitRecord(options.owned === true ? bytes : new Uint8Array(bytes))
+  if (!split.ok) return split
+  const { headerBytes, bodyBytes } = split.value
+  const header = decodeHeader(headerBytes)
+  if (!header.ok) return refuse(header.reason, `header: ${header.detail}`)
+  if (bodyBytes === null && options.prunedAllowed !== true) return refuse('body-hash', 'the body is missing')
+  if (bodyBytes !== null && bodyBytes.length !== header.value.bodyLength)
+    return refuse('body-hash', 'the body is not as long as the header says')
+  if (bodyBytes !== null && header.value.bodyHash !== bodyHashOf(hasher, bodyBytes)) {
+    return refuse('body-hash', 'the body is not the one the header names')
+  }
+  const fingerprint = toHex(fingerprintOf(hasher, headerBytes))
+  const id = idOfFingerprint(fingerprint)
+  return { ok: true, value: { id, fingerprint, header: header.value, ...split.value } }
+}
+
+/** The three byte strings of a record, as views of it; nothing inside them is looked at. */
+export function splitRecord(record: Bytes): Checked<Pick<Delta, 'record' | 'headerBytes' | 'signature' | 'bodyBytes'>> {
+  const decoded = decodeCanonical(record, { bytesMax: RECORD_BYTES_MAX, views: true })
   if (!decoded.ok) return decoded
   const items = decoded.value
   if (!Array.isArray(items) || items.length !== 3) return refuse('shape', 'a record is [header, signature, body]')
@@ -141,18 +161,7 @@ export function decodeDeltaParts(
   if (!isBytes(signature, SIGNATURE_BYTES)) return refuse('shape', `a signature is ${SIGNATURE_BYTES} bytes`)
   if (bodyBytes !== null && !(bodyBytes instanceof Uint8Array))
     return refuse('shape', 'the body is a byte string or null')
-  const header = decodeHeader(headerBytes)
-  if (!header.ok) return refuse(header.reason, `header: ${header.detail}`)
-  if (bodyBytes === null && options.prunedAllowed !== true) return refuse('body-hash', 'the body is missing')
-  const fingerprint = toHex(fingerprintOf(hasher, headerBytes))
-  const parts = { id: idOfFingerprint(fingerprint), fingerprint, header: header.value, headerBytes, signature }
-  if (bodyBytes === null) return { ok: true, value: { ...parts, bodyBytes } }
-  if (bodyBytes.length !== header.value.bodyLength)
-    return refuse('body-hash', 'the body is not as long as the header says')
-  if (header.value.bodyHash !== bodyHashOf(hasher, bodyBytes)) {
-    return refuse('body-hash', 'the body is not the one the header names')
-  }
-  return { ok: true, value: { ...parts, bodyBytes } }
+  return { ok: true, value: { record, headerBytes, signature, bodyBytes } }
 }
 
 /**
@@ -173,9 +182,13 @@ export function encodeFrame(records: readonly Bytes[]): Bytes {
   return bytes
 }
 
-/** The records of a frame, not yet decoded: each stands or falls alone. Reasons as for decodeHeader. */
+/**
+ * The records of a frame, not yet decoded: each stands or falls alone. They are views of the frame, for a caller that
+ * decodes them before it lets the frame go. Reasons as for decodeHeader.
+ */
 export function decodeFrame(bytes: Bytes): Checked<Bytes[]> {
-  const decoded = decodeCanonical(bytes, { bytesMax: LIMITS.gossipFrameBytesMax })
+  // Views: each record is copied once, when it is decoded.
+  const decoded = decodeCanonical(bytes, { bytesMax: LIMITS.gossipFrameBytesMax, views: true })
   if (!decoded.ok) return decoded
   const items = decoded.value
   if (!Array.isArray(items) || !isUint(items[0])) return refuse('shape', 'a frame is an array led by its version')

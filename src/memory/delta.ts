@@ -29,6 +29,9 @@ export interface Delta {
   readonly id: DeltaId
   readonly fingerprint: Fingerprint
   readonly header: DeltaHeader
+  /** The whole delta as it was received, is stored and is handed on: an array of its own. */
+  readonly record: Bytes
+  /** A view of `record`, as are the next two. */
   readonly headerBytes: Bytes
   readonly signature: Bytes
   /** null when the body was pruned. */

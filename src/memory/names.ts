@@ -7,7 +7,7 @@
  * The id and fingerprint of a delta are in memory/fingerprint.ts.
  */
 import { assert } from '../base/assert.ts'
-import { concatBytes, fromHex, toHex, uintBytes, utf8, type Bytes, type Hex } from '../base/bytes.ts'
+import { concatBytes, fromHex, putHex, putUint, toHex, uintBytes, utf8, type Bytes, type Hex } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { Hasher } from '../ports/crypto.ts'
 import { decodeCanonical, encodeCanonical, fitsUtf8, hexOf, isUint, isWellFormed } from './codec.ts'
@@ -20,6 +20,7 @@ const RECORD_TAG = utf8('chrysalis/record/1\0')
 const SPACE_TAG = utf8('chrysalis/space/1\0')
 
 const RECORD_ID_BYTES = 32
+const RANGE_KEY_BYTES = 38
 const SPACE_ID_BYTES = 16
 const NONCE_BYTES = 16
 /** Wall milliseconds fill six bytes: until the year 10,889. */
@@ -53,7 +54,9 @@ export function resolveTarget(hasher: Hasher, space: SpaceId, delta: DeltaId, ta
 
 /** 38 bytes, wall milliseconds (6, big-endian) then id (32): the order in which replicas compare their sets. */
 export function rangeKey(hlc: Hlc, id: DeltaId): Bytes {
-  return concatBytes(uintBytes(hlcMs(hlc), 6), fromHex(id))
+  const key = new Uint8Array(RANGE_KEY_BYTES)
+  putHex(id, key, putUint(hlcMs(hlc), key, 0, 6))
+  return key
 }
 
 /** The gossip topic of a space. */

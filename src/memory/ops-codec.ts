@@ -55,7 +55,7 @@ export function encodeBody(ops: readonly Op[]): Bytes {
 
 /** Reasons: those of decodeCanonical, `shape`, and `too-large` for any bound of LIMITS. Never throws. */
 export function decodeBody(bytes: Bytes): Checked<Op[]> {
-  const decoded = decodeCanonical(bytes, { bytesMax: LIMITS.deltaBodyBytesMax })
+  const decoded = decodeCanonical(bytes, { bytesMax: LIMITS.deltaBodyBytesMax, views: true })
   if (!decoded.ok) return decoded
   if (!Array.isArray(decoded.value)) return refuse('shape', 'a body is an array of operations')
   const items = decoded.value as readonly CborValue[]
@@ -63,10 +63,11 @@ export function decodeBody(bytes: Bytes): Checked<Op[]> {
     return refuse('too-large', `${items.length} operations, at most ${LIMITS.deltaOpsMax}`)
   }
   const ops: Op[] = []
+  const read = new OpReader()
   for (const item of items) {
-    const op = decodeOp(item)
-    if (!op.ok) return refuse(op.reason, `operation ${ops.length}: ${op.detail}`)
-    ops.push(op.value)
+    const op = decodeOp(item, read)
+    if ('ok' in op) return refuse(op.reason, `operation ${ops.length}: ${op.detail}`)
+    ops.push(op)
   }
   return { ok: true, value: ops }
 }
@@ -114,14 +115,14 @@ function dotItem(dot: Dot): CborValue {
   return [fromHex(dot.slice(0, split)), Number(dot.slice(split + 1))]
 }
 
-function decodeOp(item: CborValue): Checked<Op> {
+function decodeOp(item: CborValue, read: OpReader): Op | Refusal {
   if (!Array.isArray(item) || !isUint(item[0], OP_CODE_MAX)) return refuse('shape', 'an operation is [code, …]')
-  const [code, ...items] = item as [number, ...CborValue[]]
-  const read = new OpReader(items)
+  const items = item as readonly CborValue[]
+  const code = item[0]
+  read.start(items)
   const op = readOp(code, read)
-  if (op === undefined || read.beyondTables) return { ok: true, value: { op: 'unknown', code, items } }
-  const refusal = read.finish()
-  return refusal ?? { ok: true, value: op }
+  if (op === undefined || read.beyondTables) return { op: 'unknown', code, items: items.slice(1) }
+  return read.finish() ?? op
 }
 
 /** Undefined for a code beyond the table. What the reader has found wrong is asked of it afterwards. */
@@ -196,17 +197,21 @@ function readLinkValue(relation: Relation, read: OpReader): string {
 }
 
 /**
- * Reads the arguments of one operation in order. The first fault is kept and everything after it reads as some value of
+ * Reads the arguments of one operation after the other, each in order. The first fault is kept and everything after it reads as some value of
  * the right type, so that the readers above stay free of branches; nobody looks at that value.
  */
 class OpReader {
-  readonly #items: readonly CborValue[]
+  #items: readonly CborValue[] = []
   #at = 0
   #fault: Refusal | undefined
   #beyondTables = false
 
-  constructor(items: readonly CborValue[]) {
+  /** `items` begin with the code of the operation, which has been read. */
+  start(items: readonly CborValue[]): void {
     this.#items = items
+    this.#at = 1
+    this.#fault = undefined
+    this.#beyondTables = false
   }
 
   /** An enumerated argument was a number we have no name for. Faults found beside it do not count. */
@@ -215,7 +220,8 @@ class OpReader {
   }
 
   finish(): Refusal | undefined {
-    if (this.#at !== this.#items.length) this.#fail('shape', `${this.#items.length} arguments instead of ${this.#at}`)
+    if (this.#at !== this.#items.length)
+      this.#fail('shape', `${this.#items.length - 1} arguments instead of ${this.#at - 1}`)
     return this.#fault
   }
 

@@ -9,26 +9,26 @@
  * and ascending, and everything else points there by number; (hlc, author, delta) triples stand once in `moments`, in
  * the total order. Sets and maps are flat arrays, ascending in byte order.
  *
- * Texts are byte strings: the CBOR library's text decoder drops a leading byte order mark and patches malformed UTF-8,
- * and either would make a state differ from its own encoding. Decoding checks types on the way and canonicity by
+ * Texts are byte strings, which any CBOR library hands out unchanged. Decoding checks types on the way and canonicity by
  * encoding again. The layout is local to one daemon and never sent to another.
  */
-import { decode, encode } from 'cborg'
 import { assert } from '../base/assert.ts'
-import { compareText, equalBytes, fromHex, fromUtf8, toHex, utf8, type Bytes } from '../base/bytes.ts'
+import { compareText, equalBytes, fromUtf8, toHex, type Bytes } from '../base/bytes.ts'
 import { ChrysalisError, messageOf } from '../base/errors.ts'
-import type { MaxMap } from '../crdt/max-register.ts'
 import type { OrDot } from '../crdt/or-set.ts'
 import { compareCodePoints } from '../crdt/text-order.ts'
-import { compareStamps, dotOf, type Hlc, type Stamp } from './ids.ts'
+import { CanonicalWriter, decodeCanonical } from './codec.ts'
+import { compareStamps, dotOf, type Stamp } from './ids.ts'
 import { DOCUMENT_TYPES, FIELDS, MEMORY_TYPES, RELATIONS, VERDICTS, type FieldValue, type Relation } from './ops.ts'
-import { emptyRecord, type RecordState } from './record.ts'
+import { emptyRecord, ownPart, type Creation, type RecordState, type Register } from './record.ts'
 
 const LAYOUT = 1
 const ITEMS = 18
 const ID_BYTES = 32
 const ID_DIGITS = 2 * ID_BYTES
 const EPOCH_BYTES = 8
+/** Up to here a list is sorted by insertion. */
+const SHORT = 16
 
 /** Links to other records; evidence is a relation too, but holds texts. */
 const RECORD_RELATIONS = RELATIONS.filter(
@@ -37,179 +37,225 @@ const RECORD_RELATIONS = RELATIONS.filter(
 
 // --- encoding
 
-/** Numbers for the ids and moments of one record. */
+/** What a state is written in terms of: its distinct ids, and the distinct moments at which it was written to. */
 interface Tables {
-  readonly ids: ReadonlyMap<string, number>
-  readonly moments: ReadonlyMap<Stamp, number>
+  /** Ascending. */
+  readonly ids: readonly string[]
+  /** In the total order; of stamps that differ in their index only, one. */
+  readonly moments: readonly Stamp[]
 }
 
-/** Pure and total on every state that applyOp and joinRecords can make of admitted operations. */
+/**
+ * Pure and total on every state that applyOp and joinRecords can make of admitted operations. Written item by item and
+ * looked up in short sorted lists: each foreign delta ends up here once, and maps and arrays of items made for the
+ * occasion were a quarter of all garbage of a catch-up.
+ */
 export function encodeRecord(record: RecordState): Bytes {
-  const stamps = stampsOf(record)
-  const ids = numberIds(record, stamps)
-  const moments = new Map<Stamp, number>()
-  const momentItems = numberMoments(stamps, ids, moments)
-  const tables: Tables = { ids, moments }
+  const tables = tablesOf(record)
+  const { ids, moments } = tables
   const { created, updated } = record
-  return encode([
-    LAYOUT,
-    packIds(ids),
-    number(ids, record.id),
-    record.key === null ? null : utf8(record.key),
-    momentItems,
-    created === null
-      ? null
-      : [
-          ...stampItems(tables, created.stamp),
-          DOCUMENT_TYPES.indexOf(created.value.documentType),
-          created.value.memoryType === null ? null : MEMORY_TYPES.indexOf(created.value.memoryType),
-          textOrNull(created.value.source)
-        ],
-    updated === null ? null : stampItems(tables, updated),
-    fieldItems(record, tables),
-    tagItems(record, ids),
-    [...record.evidence].sort(compareCodePoints).map(utf8),
-    ...RECORD_RELATIONS.map((relation) => idItems(record[relation], ids)),
-    claimItems(record.importance, ids),
-    claimItems(record.confidence, ids),
-    accessItems(record, ids),
-    voteItems(record, tables),
-    idItems(record.contentDeltas, ids)
-  ])
+  const to = new CanonicalWriter()
+  to.array(ITEMS)
+  to.uint(LAYOUT)
+  for (const id of ids) assert(id.length === ID_DIGITS, 'an id has 32 bytes')
+  to.hexAsBytes(ids)
+  to.uint(placeOfId(ids, record.id))
+  writeTextOrNull(to, record.key)
+  to.array(3 * moments.length)
+  for (const { hlc, author, delta } of moments) {
+    to.bigUint(hlc)
+    to.uint(placeOfId(ids, author))
+    to.uint(placeOfId(ids, delta))
+  }
+  if (created === null) to.null()
+  else writeCreation(to, tables, created)
+  if (updated === null) to.null()
+  else {
+    to.array(2)
+    writeStamp(to, tables, updated)
+  }
+  writeFields(to, tables, record)
+  writeTags(to, ids, record)
+  to.array(record.evidence.size)
+  for (const text of sorted(record.evidence, compareCodePoints)) to.textAsBytes(text)
+  for (const relation of RECORD_RELATIONS) writeIds(to, ids, record[relation])
+  writeClaims(to, ids, record.importance)
+  writeClaims(to, ids, record.confidence)
+  writeAccess(to, ids, record)
+  writeVotes(to, tables, record)
+  writeIds(to, ids, record.contentDeltas)
+  return to.finish()
 }
 
-function stampsOf(record: RecordState): Stamp[] {
+function tablesOf(record: RecordState): Tables {
   const stamps: Stamp[] = []
   if (record.created !== null) stamps.push(record.created.stamp)
   if (record.updated !== null) stamps.push(record.updated)
   for (const register of record.fields.values()) stamps.push(register.stamp)
   for (const register of record.votes.values()) stamps.push(register.stamp)
-  return stamps
+  sort(stamps, compareStamps)
+  const moments: Stamp[] = []
+  for (const stamp of stamps) {
+    const last = moments[moments.length - 1]
+    if (last === undefined || compareMoments(last, stamp) !== 0) moments.push(stamp)
+  }
+  return { ids: idsOf(record, moments), moments }
 }
 
-function numberIds(record: RecordState, stamps: readonly Stamp[]): Map<string, number> {
-  const all = new Set<string>([record.id])
-  for (const stamp of stamps) all.add(stamp.author).add(stamp.delta)
-  for (const entry of record.tags.values()) {
-    for (const dot of entry.live) all.add(dot.slice(0, ID_DIGITS))
-    for (const dot of entry.removed) all.add(dot.slice(0, ID_DIGITS))
+function idsOf(record: RecordState, moments: readonly Stamp[]): string[] {
+  const all = new Set<string>().add(record.id)
+  for (const { author, delta } of moments) all.add(author).add(delta)
+  for (const { live, removed } of record.tags.values()) {
+    for (const dot of live) all.add(dot.slice(0, ID_DIGITS))
+    for (const dot of removed) all.add(dot.slice(0, ID_DIGITS))
   }
   for (const relation of RECORD_RELATIONS) for (const id of record[relation]) all.add(id)
   for (const author of record.importance.keys()) all.add(author)
   for (const author of record.confidence.keys()) all.add(author)
   for (const actor of record.access.keys()) all.add(actor.slice(0, ID_DIGITS))
   for (const delta of record.contentDeltas) all.add(delta)
-  const numbers = new Map<string, number>()
-  for (const id of [...all].sort(compareText)) numbers.set(id, numbers.size)
-  return numbers
+  return sort([...all], compareText)
 }
 
-function packIds(ids: ReadonlyMap<string, number>): Bytes {
-  const packed = new Uint8Array(ID_BYTES * ids.size)
-  for (const [id, index] of ids) {
-    assert(id.length === ID_DIGITS, 'an id has 32 bytes')
-    packed.set(fromHex(id), ID_BYTES * index)
+/** compareStamps without the index. */
+function compareMoments(a: Stamp, b: Stamp): number {
+  if (a.delta === b.delta && a.hlc === b.hlc && a.author === b.author) return 0
+  return a.hlc < b.hlc ? -1 : a.hlc > b.hlc ? 1 : compareText(a.author, b.author) || compareText(a.delta, b.delta)
+}
+
+function placeOfId(ids: readonly string[], id: string): number {
+  return placeOf(ids, id, compareText)
+}
+
+/** Where an entry stands in its sorted table. */
+function placeOf<T>(table: readonly T[], entry: T, compare: (a: T, b: T) => number): number {
+  let low = 0
+  for (let high = table.length; low < high;) {
+    const middle = (low + high) >> 1
+    if (compare(table[middle] as T, entry) < 0) low = middle + 1
+    else high = middle
   }
-  return packed
+  const found = table[low]
+  assert(found !== undefined && compare(found, entry) === 0, 'every id and stamp of a record is in its tables')
+  return low
 }
 
-/** Fills `moments` and returns the table's items. Stamps of one delta differ only in their index and share a moment. */
-function numberMoments(
-  stamps: Stamp[],
-  ids: ReadonlyMap<string, number>,
-  moments: Map<Stamp, number>
-): (Hlc | number)[] {
-  const items: (Hlc | number)[] = []
-  let last: Stamp | undefined
-  let count = 0
-  for (const stamp of stamps.sort(compareStamps)) {
-    if (last?.hlc !== stamp.hlc || last.author !== stamp.author || last.delta !== stamp.delta) {
-      items.push(stamp.hlc, number(ids, stamp.author), number(ids, stamp.delta))
-      count++
-    }
-    moments.set(stamp, count - 1)
-    last = stamp
+/** In place. Most lists here have a handful of entries, which the sort of the language prepares for like for thousands. */
+function sort<T>(list: T[], compare: (a: T, b: T) => number): T[] {
+  if (list.length > SHORT) return list.sort(compare)
+  for (let i = 1; i < list.length; i++) {
+    const item = list[i] as T
+    let at = i
+    for (; at > 0 && compare(list[at - 1] as T, item) > 0; at--) list[at] = list[at - 1] as T
+    list[at] = item
   }
-  return items
+  return list
 }
 
-function number<K>(table: ReadonlyMap<K, number>, entry: K): number {
-  const index = table.get(entry)
-  assert(index !== undefined, 'every id and stamp of a record is in its tables')
-  return index
+function sorted(texts: ReadonlySet<string>, compare: (a: string, b: string) => number): Iterable<string> {
+  return texts.size < 2 ? texts : sort([...texts], compare)
 }
 
-function stampItems(tables: Tables, stamp: Stamp): number[] {
-  return [number(tables.moments, stamp), stamp.index]
+function sortedKeys<V>(map: ReadonlyMap<string, V>, compare = compareText): Iterable<string> {
+  return map.size < 2 ? map.keys() : sort([...map.keys()], compare)
 }
 
-function textOrNull(text: string | null): Bytes | null {
-  return text === null ? null : utf8(text)
+function writeTextOrNull(to: CanonicalWriter, text: string | null): void {
+  if (text === null) to.null()
+  else to.textAsBytes(text)
 }
 
-function fieldItems(record: RecordState, tables: Tables): unknown[] {
-  const items: unknown[] = []
-  for (let code = 0; code < FIELDS.length; code++) {
-    const register = record.fields.get(FIELDS[code] as (typeof FIELDS)[number])
-    if (register === undefined) continue
-    const { value, stamp } = register
-    assert(typeof value !== 'number' || (Number.isSafeInteger(value) && value >= 0), 'a field number is a whole number')
-    items.push(code, ...stampItems(tables, stamp), typeof value === 'string' ? utf8(value) : value)
+function writeStamp(to: CanonicalWriter, { moments }: Tables, stamp: Stamp): void {
+  to.uint(placeOf(moments, stamp, compareMoments))
+  to.uint(stamp.index)
+}
+
+function writeCreation(to: CanonicalWriter, tables: Tables, { stamp, value }: Register<Creation>): void {
+  to.array(5)
+  writeStamp(to, tables, stamp)
+  to.uint(DOCUMENT_TYPES.indexOf(value.documentType))
+  if (value.memoryType === null) to.null()
+  else to.uint(MEMORY_TYPES.indexOf(value.memoryType))
+  writeTextOrNull(to, value.source)
+}
+
+function writeFields(to: CanonicalWriter, tables: Tables, { fields }: RecordState): void {
+  to.array(4 * fields.size)
+  FIELDS.forEach((field, code) => {
+    const register = fields.get(field)
+    if (register === undefined) return
+    to.uint(code)
+    writeStamp(to, tables, register.stamp)
+    writeFieldValue(to, register.value)
+  })
+}
+
+function writeFieldValue(to: CanonicalWriter, value: FieldValue): void {
+  if (typeof value === 'string') to.textAsBytes(value)
+  else if (typeof value === 'number') to.uint(value)
+  else if (value === null) to.null()
+  else to.boolean(value)
+}
+
+function writeTags(to: CanonicalWriter, ids: readonly string[], { tags }: RecordState): void {
+  to.array(3 * tags.size)
+  for (const tag of sortedKeys(tags, compareCodePoints)) {
+    const entry = tags.get(tag)
+    if (entry === undefined) continue
+    to.textAsBytes(tag)
+    writeDots(to, ids, entry.live)
+    writeDots(to, ids, entry.removed)
   }
-  return items
 }
 
-function tagItems(record: RecordState, ids: ReadonlyMap<string, number>): unknown[] {
-  const items: unknown[] = []
-  for (const tag of [...record.tags.keys()].sort(compareCodePoints)) {
-    const entry = record.tags.get(tag)
-    if (entry !== undefined) items.push(utf8(tag), dotItems(entry.live, ids), dotItems(entry.removed, ids))
+function writeDots(to: CanonicalWriter, ids: readonly string[], dots: ReadonlySet<OrDot>): void {
+  to.array(2 * dots.size)
+  const places: (readonly [id: number, index: number])[] = []
+  for (const dot of dots) places.push([placeOfId(ids, dot.slice(0, ID_DIGITS)), Number(dot.slice(ID_DIGITS + 1))])
+  for (const [id, index] of sort(places, (a, b) => a[0] - b[0] || a[1] - b[1])) {
+    to.uint(id)
+    to.uint(index)
   }
-  return items
 }
 
-function dotItems(dots: ReadonlySet<OrDot>, ids: ReadonlyMap<string, number>): number[] {
-  const pairs: (readonly [number, number])[] = []
-  for (const dot of dots) pairs.push([number(ids, dot.slice(0, ID_DIGITS)), Number(dot.slice(ID_DIGITS + 1))])
-  if (pairs.length > 1) pairs.sort((a, b) => a[0] - b[0] || a[1] - b[1])
-  return pairs.flat()
+/** The table is ascending, so numbers are in the order of their ids. */
+function writeIds(to: CanonicalWriter, ids: readonly string[], set: ReadonlySet<string>): void {
+  to.array(set.size)
+  for (const id of sorted(set, compareText)) to.uint(placeOfId(ids, id))
 }
 
-function idItems(set: ReadonlySet<string>, ids: ReadonlyMap<string, number>): number[] {
-  const items: number[] = []
-  for (const id of set) items.push(number(ids, id))
-  return items.length > 1 ? items.sort((a, b) => a - b) : items
-}
-
-function claimItems(claims: ReadonlyMap<string, number>, ids: ReadonlyMap<string, number>): number[] {
-  const items: number[] = []
-  for (const author of [...claims.keys()].sort(compareText)) {
-    items.push(number(ids, author), claims.get(author) as number)
+function writeClaims(to: CanonicalWriter, ids: readonly string[], claims: ReadonlyMap<string, number>): void {
+  to.array(2 * claims.size)
+  for (const author of sortedKeys(claims)) {
+    to.uint(placeOfId(ids, author))
+    to.uint(claims.get(author) as number)
   }
-  return items
 }
 
-function accessItems(record: RecordState, ids: ReadonlyMap<string, number>): unknown[] {
-  const items: unknown[] = []
+function writeAccess(to: CanonicalWriter, ids: readonly string[], { access }: RecordState): void {
+  to.array(3 * access.size)
   // An actor is author:epoch, both of fixed width, so the order of the texts is the order of the bytes.
-  for (const actor of [...record.access.keys()].sort(compareText)) {
-    const epoch = fromHex(actor.slice(ID_DIGITS + 1))
-    assert(epoch.length === EPOCH_BYTES, 'an epoch has 8 bytes')
-    items.push(number(ids, actor.slice(0, ID_DIGITS)), epoch, record.access.get(actor))
+  for (const actor of sortedKeys(access)) {
+    const epoch = actor.slice(ID_DIGITS + 1)
+    assert(epoch.length === 2 * EPOCH_BYTES, 'an epoch has 8 bytes')
+    to.uint(placeOfId(ids, actor.slice(0, ID_DIGITS)))
+    to.hexAsBytes([epoch])
+    to.uint(access.get(actor) as number)
   }
-  return items
 }
 
 /** The voter is the author of the stamp and needs no place of its own. */
-function voteItems(record: RecordState, tables: Tables): unknown[] {
-  const items: unknown[] = []
-  for (const voter of [...record.votes.keys()].sort(compareText)) {
-    const vote = record.votes.get(voter)
+function writeVotes(to: CanonicalWriter, tables: Tables, { votes }: RecordState): void {
+  to.array(5 * votes.size)
+  for (const voter of sortedKeys(votes)) {
+    const vote = votes.get(voter)
     if (vote === undefined) continue
     const { verdict, confidence, reason } = vote.value
-    items.push(...stampItems(tables, vote.stamp), VERDICTS.indexOf(verdict), confidence, textOrNull(reason))
+    writeStamp(to, tables, vote.stamp)
+    to.uint(VERDICTS.indexOf(verdict))
+    to.uint(confidence)
+    writeTextOrNull(to, reason)
   }
-  return items
 }
 
 // --- decoding
@@ -229,7 +275,10 @@ interface Names {
 export function decodeRecord(bytes: Bytes): RecordState {
   let record: RecordState
   try {
-    record = readRecord(decode(bytes, { strict: true, allowIndefinite: false, allowUndefined: false }))
+    // An item has a byte at least, so its own length bounds a row in every respect.
+    const decoded = decodeCanonical(bytes, { bytesMax: bytes.length, itemsMax: bytes.length, views: true })
+    if (!decoded.ok) throw new Malformed(decoded.detail)
+    record = readRecord(decoded.value)
     if (!equalBytes(encodeRecord(record), bytes)) throw new Malformed('the encoding is not canonical')
   } catch (error) {
     throw new ChrysalisError('corrupt', `a stored record could not be read: ${messageOf(error)}`, {
@@ -253,13 +302,13 @@ function readRecord(value: unknown): RecordState {
   if (items[6] !== null) record.updated = readStamp(names, list(items[6]), 0)
   readFields(record, groups(items[7], 4), names)
   readTags(record, groups(items[8], 3), ids)
-  for (const text of list(items[9])) record.evidence.add(readText(text))
-  RECORD_RELATIONS.forEach((relation, i) => readIds(record[relation], items[10 + i], ids))
-  readClaims(record.importance, groups(items[13], 2), ids)
-  readClaims(record.confidence, groups(items[14], 2), ids)
+  for (const text of list(items[9])) ownPart(record, 'evidence').add(readText(text))
+  RECORD_RELATIONS.forEach((relation, i) => readIds(record, relation, items[10 + i], ids))
+  readClaims(record, 'importance', groups(items[13], 2), ids)
+  readClaims(record, 'confidence', groups(items[14], 2), ids)
   readAccess(record, groups(items[15], 3), ids)
   readVotes(record, groups(items[16], 5), names)
-  readIds(record.contentDeltas, items[17], ids)
+  readIds(record, 'contentDeltas', items[17], ids)
   return record
 }
 
@@ -332,7 +381,7 @@ function readCreated(items: readonly unknown[], names: Names): NonNullable<Recor
 
 function readFields(record: RecordState, items: readonly unknown[], names: Names): void {
   for (let i = 0; i < items.length; i += 4) {
-    record.fields.set(at(FIELDS, items[i]), {
+    ownPart(record, 'fields').set(at(FIELDS, items[i]), {
       value: readFieldValue(items[i + 3]),
       stamp: readStamp(names, items, i + 1)
     })
@@ -351,7 +400,7 @@ function readTags(record: RecordState, items: readonly unknown[], ids: readonly 
     // The two states below are ones no sequence of operations leads to, yet they would encode to the same bytes again.
     if (live.size + removed.size === 0) throw new Malformed('a tag without dots')
     for (const dot of live) if (removed.has(dot)) throw new Malformed('a dot both live and removed')
-    record.tags.set(readText(items[i]), { live, removed })
+    ownPart(record, 'tags').set(readText(items[i]), { live, removed })
   }
 }
 
@@ -361,19 +410,29 @@ function readDots(items: readonly unknown[], ids: readonly string[]): Set<OrDot>
   return dots
 }
 
-function readIds(set: Set<string>, value: unknown, ids: readonly string[]): void {
-  for (const index of list(value)) set.add(at(ids, index))
+function readIds(
+  record: RecordState,
+  part: (typeof RECORD_RELATIONS)[number] | 'contentDeltas',
+  value: unknown,
+  ids: readonly string[]
+): void {
+  for (const index of list(value)) ownPart(record, part).add(at(ids, index))
 }
 
-function readClaims(claims: MaxMap, items: readonly unknown[], ids: readonly string[]): void {
-  for (let i = 0; i < items.length; i += 2) claims.set(at(ids, items[i]), uint(items[i + 1]))
+function readClaims(
+  record: RecordState,
+  part: 'importance' | 'confidence',
+  items: readonly unknown[],
+  ids: readonly string[]
+): void {
+  for (let i = 0; i < items.length; i += 2) ownPart(record, part).set(at(ids, items[i]), uint(items[i + 1]))
 }
 
 function readAccess(record: RecordState, items: readonly unknown[], ids: readonly string[]): void {
   for (let i = 0; i < items.length; i += 3) {
     const epoch = items[i + 1]
     if (!(epoch instanceof Uint8Array) || epoch.length !== EPOCH_BYTES) throw new Malformed('expected an epoch')
-    record.access.set(`${at(ids, items[i])}:${toHex(epoch)}`, uint(items[i + 2]))
+    ownPart(record, 'access').set(`${at(ids, items[i])}:${toHex(epoch)}`, uint(items[i + 2]))
   }
 }
 
@@ -385,6 +444,6 @@ function readVotes(record: RecordState, items: readonly unknown[], names: Names)
       confidence: uint(items[i + 3]),
       reason: readTextOrNull(items[i + 4])
     }
-    record.votes.set(stamp.author, { value, stamp })
+    ownPart(record, 'votes').set(stamp.author, { value, stamp })
   }
 }

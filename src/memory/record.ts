@@ -9,7 +9,7 @@
  * It checks no signature, membership or bound (a delta has passed those before), reads no clock, and knows nothing of
  * what a reader sees; memory/view.ts derives that.
  */
-import { assert, unreachable } from '../base/assert.ts'
+import { assert, AssertionError, unreachable } from '../base/assert.ts'
 import { emptyGCounter, gCounterLattice, raiseTotal, type GCounter } from '../crdt/g-counter.ts'
 import { addElement, emptyGSet, gSetLattice, type GSet } from '../crdt/g-set.ts'
 import { mapLattice, optional, type Lattice, type Semilattice } from '../crdt/lattice.ts'
@@ -104,25 +104,44 @@ export const MERGE_TABLE: { readonly [P in keyof RecordParts]: Lattice<RecordPar
 
 const PARTS = Object.keys(MERGE_TABLE) as (keyof RecordParts)[]
 
+/** The parts that are collections. */
+type Collection = Exclude<keyof RecordParts, 'key' | 'created' | 'updated'>
+
+/**
+ * Most collections of most records are empty for ever, and an empty Set takes 200 bytes: all records share these until
+ * something is put in. They refuse whoever forgets `ownPart`, for what one record learned would be in all others.
+ */
+const NOTHING: Readonly<Pick<RecordParts, Collection>> = {
+  fields: untouchable(new Map()),
+  tags: untouchable(emptyOrSet()),
+  evidence: untouchable(emptyGSet()),
+  related: untouchable(emptyGSet()),
+  parents: untouchable(emptyGSet()),
+  supersedes: untouchable(emptyGSet()),
+  importance: untouchable(emptyMaxMap()),
+  confidence: untouchable(emptyMaxMap()),
+  access: untouchable(emptyGCounter()),
+  votes: untouchable(new Map()),
+  contentDeltas: untouchable(emptyGSet())
+}
+
+function untouchable<C extends object>(collection: C): C {
+  const refuse = (): never => {
+    throw new AssertionError('a shared empty part of a record is never filled')
+  }
+  for (const method of ['add', 'set']) Object.defineProperty(collection, method, { value: refuse })
+  return collection
+}
+
+/** The part of a record for putting something in: its own, no longer the shared empty one. */
+export function ownPart<P extends Collection>(record: RecordParts, part: P): RecordParts[P] {
+  if (record[part] === NOTHING[part]) record[part] = MERGE_TABLE[part].bottom()
+  return record[part]
+}
+
 /** A record nobody has said anything about. */
 export function emptyRecord(id: RecordId): RecordState {
-  return {
-    id,
-    key: null,
-    created: null,
-    fields: new Map(),
-    tags: emptyOrSet(),
-    evidence: emptyGSet(),
-    related: emptyGSet(),
-    parents: emptyGSet(),
-    supersedes: emptyGSet(),
-    importance: emptyMaxMap(),
-    confidence: emptyMaxMap(),
-    access: emptyGCounter(),
-    votes: new Map(),
-    contentDeltas: emptyGSet(),
-    updated: null
-  }
+  return { id, key: null, created: null, ...NOTHING, updated: null }
 }
 
 /** Whether some create has arrived. Operations may come before it; until then there is nothing to show. */
@@ -146,36 +165,41 @@ export function applyOp(record: RecordState, op: KnownOp, stamp: Stamp, epoch: E
       return
     }
     case 'set':
-      if (op.field === 'content') addElement(record.contentDeltas, stamp.delta)
-      record.fields.set(op.field, laterOf(record.fields.get(op.field), { value: op.value, stamp }, compareStamps))
+      if (op.field === 'content') addElement(ownPart(record, 'contentDeltas'), stamp.delta)
+      setField(ownPart(record, 'fields'), op.field, { value: op.value, stamp })
       return
     case 'tag':
-      addDot(record.tags, op.tag, dotOf(stamp.delta, stamp.index))
+      addDot(ownPart(record, 'tags'), op.tag, dotOf(stamp.delta, stamp.index))
       return
     case 'untag':
-      removeDots(record.tags, op.tag, op.dots)
+      removeDots(ownPart(record, 'tags'), op.tag, op.dots)
       return
     case 'link':
-      addElement(record[op.relation], op.value)
+      addElement(ownPart(record, op.relation), op.value)
       return
     case 'importance':
-      raise(record.importance, stamp.author, op.value)
+      raise(ownPart(record, 'importance'), stamp.author, op.value)
       return
     case 'confidence':
-      raise(record.confidence, stamp.author, op.value)
+      raise(ownPart(record, 'confidence'), stamp.author, op.value)
       return
     case 'access':
-      raiseTotal(record.access, `${stamp.author}:${epoch}`, op.total)
+      raiseTotal(ownPart(record, 'access'), `${stamp.author}:${epoch}`, op.total)
       return
     case 'vote': {
       const { verdict, confidence, reason } = op
       const vote = { value: { verdict, confidence, reason }, stamp }
-      record.votes.set(stamp.author, laterOf(record.votes.get(stamp.author), vote, compareStamps))
+      const votes = ownPart(record, 'votes')
+      votes.set(stamp.author, laterOf(votes.get(stamp.author), vote, compareStamps))
       return
     }
     default:
       unreachable(op)
   }
+}
+
+function setField(fields: RecordParts['fields'], field: Field, write: Register<FieldValue>): void {
+  fields.set(field, laterOf(fields.get(field), write, compareStamps))
 }
 
 /** The least state above both. Both must be states of one record; neither is changed or shared with the result. */
@@ -187,6 +211,8 @@ export function joinRecords(a: RecordState, b: RecordState): RecordState {
 }
 
 function joinPart<P extends keyof RecordParts>(part: P, into: RecordParts, a: RecordParts, b: RecordParts): void {
+  // What neither knows anything of stays shared.
+  if (a[part] === into[part] && b[part] === into[part]) return
   into[part] = MERGE_TABLE[part].join(a[part], b[part])
 }
 

@@ -9,8 +9,19 @@ import type { PeerInfo } from '../ports/network.ts'
 import type { Ranking, RecallFilters as IndexFilters } from '../recall/recall-doc.ts'
 import type { Estimate } from '../sync/estimate.ts'
 import type { Tally } from '../trust/ballot.ts'
+import type {
+  CatchUpProgress,
+  FrontiersAnswer,
+  FrontiersRequest,
+  SyncNowAnswer,
+  SyncNowRequest,
+  SyncStatus,
+  SyncWaitAnswer,
+  SyncWaitRequest
+} from './sync-api.ts'
 
 export type { Claimed, MemoryView, PeerInfo }
+export type * from './sync-api.ts'
 
 /** local: nobody else has it · pending: handed to someone, or offered · synced: at least k peers are known to hold it. */
 export type SyncState = 'local' | 'pending' | 'synced'
@@ -185,42 +196,6 @@ export interface DigestAnswer {
   readonly state: string
 }
 
-export interface SyncPeer {
-  readonly peer: string
-  readonly space: string
-  readonly lastSessionMs: number | null
-  readonly lastResult: 'equal' | 'repaired' | 'failed' | null
-  readonly received: number
-  readonly sent: number
-  /** Arrival position up to which this peer is known to hold everything. */
-  readonly heldThrough: string
-  readonly failures: number
-}
-
-export interface SyncStatus {
-  readonly spaces: readonly {
-    readonly space: string
-    readonly name: string
-    readonly local: number
-    readonly pending: number
-    readonly synced: number
-    readonly outbox: number
-    readonly root: string
-  }[]
-  readonly peers: readonly SyncPeer[]
-}
-
-export interface SyncNowAnswer {
-  readonly sessions: readonly {
-    readonly peer: string
-    readonly space: string
-    readonly result: 'equal' | 'repaired' | 'failed'
-    readonly received: number
-    readonly sent: number
-    readonly detail: string | null
-  }[]
-}
-
 export interface NodeStatus {
   readonly version: string
   readonly peer: string
@@ -236,6 +211,8 @@ export interface NodeStatus {
   readonly peers: { readonly connected: number; readonly known: number }
   readonly spaces: readonly SpaceInfo[]
   readonly index: SearchAnswer['index']
+  /** Of the disk with the home; null when nobody knows. Below the floor nothing is written. */
+  readonly disk: { readonly freeBytes: number; readonly floorBytes: number; readonly ballastBytes: number } | null
   readonly durability: 'fsync' | 'memory'
   readonly queues: Readonly<Record<string, number>>
   readonly refusals: Readonly<Record<string, number>>
@@ -293,6 +270,7 @@ export type NodeEventBody =
       readonly sent: number
     }
   | { readonly type: 'node'; readonly what: string; readonly detail: string }
+  | ({ readonly type: 'catch-up'; readonly what: 'started' | 'progress' | 'finished' } & CatchUpProgress)
 
 /** `cursor` is set on memory events only: the rest is live and not replayed. */
 export type NodeEvent = NodeEventBody & { readonly cursor: string | null; readonly atMs: number }
@@ -333,7 +311,11 @@ export interface NodeApi {
   disconnect(peer: string): Promise<void>
 
   syncStatus(): Promise<SyncStatus>
-  syncNow(request: { space?: string; peer?: string }): Promise<SyncNowAnswer>
+  syncNow(request: SyncNowRequest): Promise<SyncNowAnswer>
+  /** Resolves once enough peers, or the named ones, hold what was asked for. Rejects with `timeout`. */
+  syncWait(request: SyncWaitRequest): Promise<SyncWaitAnswer>
+  /** Who is known to have written how much, author by author. */
+  syncFrontiers(request: FrontiersRequest): Promise<FrontiersAnswer>
 
   spaces(): readonly SpaceInfo[]
   digest(space?: string): Promise<DigestAnswer>

@@ -12,7 +12,7 @@ import type { Hasher, Verifier } from '../ports/crypto.ts'
 import type { Store } from '../ports/store.ts'
 import { splitRangeKey } from '../sync/replica.ts'
 import type { VerifyReport } from './api.ts'
-import { soundRows } from './deltas.ts'
+import { readRecords, type DeltaWatch } from './deltas.ts'
 import { scanPrefix } from './restore.ts'
 import { authorPrefix, deltaKey, historyPrefix, parseRecordValue } from './rows.ts'
 import type { Space } from './space.ts'
@@ -20,6 +20,7 @@ import type { Space } from './space.ts'
 export interface AuditPorts {
   readonly store: Store
   readonly crypto: Hasher & Verifier
+  readonly watch?: DeltaWatch
 }
 
 interface Findings {
@@ -34,10 +35,14 @@ const PAGE_KEYS = 256
 /** Checks deltas that should be stored: a row that is gone or damaged is a finding, not the end of the audit. */
 async function checkAll(ports: AuditPorts, space: Space, ids: readonly DeltaId[], findings: Findings): Promise<void> {
   const keys = ids.map((id) => deltaKey(space.id, id))
-  const rows = await soundRows(ports.store, 'delta', keys)
+  const rows = await readRecords(
+    ports,
+    space.id,
+    ids.map((id) => ({ id }))
+  )
   for (const [index, id] of ids.entries()) {
     const bytes = rows[index]
-    if (bytes !== undefined) await check(ports, id, bytes, findings)
+    if (bytes !== undefined) await check(ports, space, id, bytes, findings)
     else {
       findings.checked++
       findings.invalid.push({ delta: id, reason: await whyUnsound(ports.store, keys[index] as Bytes) })
@@ -54,10 +59,11 @@ async function whyUnsound(store: Store, key: Bytes): Promise<string> {
   }
 }
 
-async function check(ports: AuditPorts, id: DeltaId, bytes: Bytes, findings: Findings): Promise<void> {
+async function check(ports: AuditPorts, space: Space, id: DeltaId, bytes: Bytes, findings: Findings): Promise<void> {
   findings.checked++
   const decoded = decodeDelta(bytes, ports.crypto)
   if (!decoded.ok || decoded.value.id !== id) {
+    ports.watch?.suspect(space.id, id)
     findings.invalid.push({ delta: id, reason: decoded.ok ? 'another delta is stored in its place' : decoded.reason })
     return
   }

@@ -3,7 +3,7 @@
  * that log, written as decimal text; it is durable, so a reader that went away goes on exactly where it was.
  */
 import { ChrysalisError } from '../base/errors.ts'
-import { bytesToUint, toHex } from '../base/bytes.ts'
+import { bytesToUint } from '../base/bytes.ts'
 import { authorToPeerId } from '../base/peer-id.ts'
 import type { VerifiedDelta } from '../memory/delta.ts'
 import { hlcMs, type RecordId, type SpaceId } from '../memory/ids.ts'
@@ -12,7 +12,8 @@ import { restoreDelta } from '../memory/verify.ts'
 import type { Hasher } from '../ports/crypto.ts'
 import type { Store } from '../ports/store.ts'
 import type { ChangeEntry, ChangesAnswer } from './api.ts'
-import { soundRows } from './deltas.ts'
+import { soundRows, type DeltaWatch } from './deltas.ts'
+import { parseRangeRowKey } from './derive.ts'
 import { arrivalKey, deltaKey, type Arrival } from './rows.ts'
 
 const CHANGES_DEFAULT = 100
@@ -45,7 +46,7 @@ export function changeOf(hasher: Hasher, arrival: Arrival, delta: VerifiedDelta)
 }
 
 export async function readChanges(
-  ports: { store: Store; crypto: Hasher },
+  ports: { store: Store; crypto: Hasher; watch?: DeltaWatch },
   request: { cursor?: string; limit?: number; spaces?: ReadonlySet<SpaceId> },
   newest: Arrival
 ): Promise<ChangesAnswer> {
@@ -65,11 +66,7 @@ export async function readChanges(
   const limit = Math.min(Math.max(1, request.limit ?? CHANGES_DEFAULT), CHANGES_MAX)
   if (after === newest) return { changes: [], cursor: String(after), more: false }
   const rows = await ports.store.scan('arrival', { gte: arrivalKey(after + 1), lt: arrivalKey(newest + 1), limit })
-  const places = rows.map((row) => ({
-    arrival: Number(bytesToUint(row.key)),
-    space: toHex(row.value.subarray(0, 16)),
-    id: toHex(row.value.subarray(22, 54))
-  }))
+  const places = rows.map((row) => ({ arrival: Number(bytesToUint(row.key)), ...parseRangeRowKey(row.value) }))
   const wanted = places.filter((place) => request.spaces === undefined || request.spaces.has(place.space))
   const values = await soundRows(
     ports.store,
@@ -81,6 +78,7 @@ export async function readChanges(
     const value = values[index]
     const delta = value === undefined ? undefined : restoreDelta(value, ports.crypto)
     if (delta?.ok === true) changes.push(changeOf(ports.crypto, place.arrival, delta.value))
+    else ports.watch?.suspect(place.space, place.id, place.ms)
   })
   const cursor = places.at(-1)?.arrival ?? newest
   return { changes, cursor: String(cursor), more: cursor < newest }

@@ -13,14 +13,22 @@ import type { Store, Table } from '../ports/store.ts'
 import { scanPrefix } from './restore.ts'
 import { deltaKey, historyPrefix } from './rows.ts'
 
+/** Hears of deltas that should be stored and are not, or are not what they should be (node/quarantine.ts). */
+export interface DeltaWatch {
+  /** `ms`: wall milliseconds of the delta's time, where the reader knows it. */
+  suspect(space: SpaceId, id: DeltaId, ms?: number): void
+}
+
 export interface DeltaReader {
   readonly store: Store
   readonly crypto: Hasher
+  readonly watch?: DeltaWatch
 }
 
-function parse(bytes: Uint8Array, id: DeltaId, hasher: Hasher): VerifiedDelta {
-  const delta = restoreDelta(bytes, hasher)
+function parse(ports: DeltaReader, space: SpaceId, bytes: Uint8Array, id: DeltaId): VerifiedDelta {
+  const delta = restoreDelta(bytes, ports.crypto)
   if (delta.ok && delta.value.id === id) return delta.value
+  ports.watch?.suspect(space, id)
   throw new ChrysalisError('corrupt', `the stored delta ${id} does not match its hash`, {
     hint: 'Run `chrysalis doctor`; peers that hold it can restore it.',
     data: { delta: id }
@@ -37,9 +45,26 @@ export async function readDeltas(
     'delta',
     ids.map((id) => deltaKey(space, id))
   )
-  return values.map((value, index) =>
-    value === undefined ? undefined : parse(value, ids[index] as DeltaId, ports.crypto)
-  )
+  return values.map((value, index) => {
+    const id = ids[index] as DeltaId
+    if (value !== undefined) return parse(ports, space, value, id)
+    ports.watch?.suspect(space, id)
+    return undefined
+  })
+}
+
+/** Records of deltas that the set names, as stored; undefined for one that is gone or fails its checksum. */
+export async function readRecords(
+  ports: Omit<DeltaReader, 'crypto'>,
+  space: SpaceId,
+  places: readonly { readonly id: DeltaId; readonly ms?: number }[]
+): Promise<(Uint8Array | undefined)[]> {
+  const keys = places.map(({ id }) => deltaKey(space, id))
+  const rows = await soundRows(ports.store, 'delta', keys)
+  places.forEach(({ id, ms }, index) => {
+    if (rows[index] === undefined) ports.watch?.suspect(space, id, ms)
+  })
+  return rows
 }
 
 /** Rows by key; undefined where one is missing or fails its checksum: a damaged row must not hide the sound ones. */
@@ -71,11 +96,16 @@ export async function readSoundDeltas(
   space: SpaceId,
   ids: readonly DeltaId[]
 ): Promise<(VerifiedDelta | undefined)[]> {
-  const keys = ids.map((id) => deltaKey(space, id))
-  const rows = await soundRows(ports.store, 'delta', keys)
+  const rows = await readRecords(
+    ports,
+    space,
+    ids.map((id) => ({ id }))
+  )
   return rows.map((row, index) => {
     const delta = row === undefined ? undefined : restoreDelta(row, ports.crypto)
-    return delta?.ok === true && delta.value.id === ids[index] ? delta.value : undefined
+    if (delta?.ok === true && delta.value.id === ids[index]) return delta.value
+    ports.watch?.suspect(space, ids[index] as DeltaId)
+    return undefined
   })
 }
 
@@ -85,11 +115,16 @@ export async function readFingerprints(
   space: SpaceId,
   ids: readonly DeltaId[]
 ): Promise<Map<DeltaId, Fingerprint>> {
-  const keys = ids.map((id) => deltaKey(space, id))
   const found = new Map<DeltaId, Fingerprint>()
-  for (const row of await soundRows(ports.store, 'delta', keys)) {
+  const rows = await readRecords(
+    ports,
+    space,
+    ids.map((id) => ({ id }))
+  )
+  for (const [index, row] of rows.entries()) {
     const parts = row === undefined ? undefined : decodeDeltaParts(row, ports.crypto, { prunedAllowed: true })
     if (parts?.ok === true) found.set(parts.value.id, parts.value.fingerprint)
+    if (parts?.ok === false) ports.watch?.suspect(space, ids[index] as DeltaId)
   }
   return found
 }

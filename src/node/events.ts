@@ -15,6 +15,11 @@ export class Events {
     this.#ports = ports
   }
 
+  /** Whether anybody listens: events that are dear to make need not be made for nobody. */
+  get heard(): boolean {
+    return this.#listeners.size > 0
+  }
+
   on(listener: (event: NodeEvent) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)

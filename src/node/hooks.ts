@@ -28,4 +28,6 @@ export interface NodeHooks {
   readonly crashed?: (error: unknown) => void
   /** Sentences for `status`, as long as they hold. */
   readonly notices?: () => readonly string[]
+  /** Room on the disk with the store; undefined when the system does not tell. */
+  readonly disk?: () => { freeBytes: number; floorBytes: number; ballastBytes: number } | undefined
 }

@@ -1,11 +1,17 @@
 /**
  * Keeps the recall index in step with the records, behind the write path: a commit only notes which records changed.
- * They are indexed in short slices between other work, and at once before a search, so that a reader on this daemon
- * always finds what was acknowledged to it. After a start the whole store is read back in; until that is done answers
- * say `partial`.
+ *
+ * Two queues. What was written here or gossiped is *fresh*: a search first puts it all in, so that a reader on this
+ * daemon always finds what was acknowledged to it. What sessions bring is *backlog*: a search waits for a little of it,
+ * and answers `partial` in front of a mountain. Both are worked off in short slices while nothing else wants the loop; as
+ * long as deltas or writes are coming in they wait, up to a bound, because a newcomer should hold the set before it
+ * indexes it.
+ *
+ * After a start the whole store is read back in; until that is done answers say `partial`.
  */
 import { fromHex, toHex } from '../base/bytes.ts'
-import { messageOf } from '../base/errors.ts'
+import { isChrysalisError, messageOf } from '../base/errors.ts'
+import { LIMITS } from '../base/limits.ts'
 import type { RecordId } from '../memory/ids.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
@@ -29,20 +35,48 @@ export interface IndexerPorts {
   readonly records: Records
   readonly items: Items
   readonly ballots: Ballots
+  /** Whether deltas or writes are on their way to the disk: they come first. Default: never. */
+  readonly isBusy?: () => boolean
 }
 
 /** Milliseconds of indexing between two turns of other work. */
-const SLICE_MS = 8
+const SLICE_MS = 4
+const FIRST_SLICE_MS = 5
+/** How long to leave the loop to what comes first before asking again. */
+const BUSY_PAUSE_MS = 20
+/** A rebuild gives way for so long before each page, then goes on: a busy daemon is to have an index too. */
+const BUSY_PAUSES_MAX = 25
+const TURN_RECORDS = 64
 const REBUILD_PAGE_ROWS = 200
+/** Fresh states kept for the index, some kilobytes each; the others are read back. */
+const STATES_KEPT_MAX = 512
+
+/** What waits to be indexed of one space; two spaces may hold a record of the same id. */
+interface Waiting {
+  readonly space: Space
+  /** With the state that was stored, when it was kept. */
+  readonly fresh: Map<RecordId, StoredRecord | undefined>
+  readonly backlog: Set<RecordId>
+}
+
+interface Turn {
+  readonly space: Space
+  readonly ids: readonly RecordId[]
+  readonly states: readonly (StoredRecord | undefined)[]
+}
 
 export class Indexer {
   readonly index = new RecallIndex()
   readonly #ports: IndexerPorts
-  /** Keyed by space and id: two spaces may hold a record of the same id. */
-  readonly #dirty = new Map<string, { space: Space; id: RecordId }>()
+  readonly #waiting = new Map<string, Waiting>()
+  #fresh = 0
+  #backlog = 0
+  #statesKept = 0
   readonly #recordCounts = new Map<string, number>()
   #cancelSlice: (() => void) | undefined
-  #draining: Promise<void> | undefined
+  #turning: Promise<number> | undefined
+  /** Records taken out of the queues and not in the index yet. */
+  #inTurn = 0
   #rebuilding: Promise<void> | undefined
   #complete = false
   #stopped = false
@@ -56,7 +90,7 @@ export class Indexer {
   }
 
   get behind(): number {
-    return this.#dirty.size
+    return this.#fresh + this.#backlog + this.#inTurn
   }
 
   /** Records of the space that have content to show. */
@@ -64,14 +98,33 @@ export class Indexer {
     return this.#recordCounts.get(space) ?? 0
   }
 
-  /** The record was stored anew; it will be indexed soon. */
+  /** The record was stored anew; it will be indexed when there is time. */
   note(space: Space, id: RecordId): void {
-    this.#dirty.set(space.id + id, { space, id })
-    if (this.#cancelSlice !== undefined || this.#stopped) return
-    this.#cancelSlice = this.#ports.clock.setTimer(5, () => {
-      this.#cancelSlice = undefined
-      void this.#drain()
-    })
+    const waiting = this.#waitingOf(space)
+    if (waiting.fresh.has(id)) this.noteFresh(space, id, undefined)
+    else this.#addToBacklog(waiting, id)
+    this.#schedule(FIRST_SLICE_MS)
+  }
+
+  /** As `note`, for what the next search must find. `state`: as it was stored, so that it need not be read back. */
+  noteFresh(space: Space, id: RecordId, state: StoredRecord | undefined): void {
+    const waiting = this.#waitingOf(space)
+    if (waiting.backlog.delete(id)) this.#backlog--
+    if (waiting.fresh.get(id) !== undefined) this.#statesKept--
+    else if (!waiting.fresh.has(id)) this.#fresh++
+    const kept = state !== undefined && this.#statesKept < STATES_KEPT_MAX ? state : undefined
+    if (kept !== undefined) this.#statesKept++
+    waiting.fresh.set(id, kept)
+    this.#schedule(FIRST_SLICE_MS)
+  }
+
+  #waitingOf(space: Space): Waiting {
+    let waiting = this.#waiting.get(space.id)
+    if (waiting === undefined) {
+      waiting = { space, fresh: new Map(), backlog: new Set() }
+      this.#waiting.set(space.id, waiting)
+    }
+    return waiting
   }
 
   /** Votes have ceased to count: what was validated may be so no more. */
@@ -83,9 +136,18 @@ export class Indexer {
     }
   }
 
-  /** Resolves once everything noted before the call is in the index. */
+  /**
+   * Resolves once a search may be answered: everything fresh noted before the call is in the index, and so is the backlog
+   * unless it is more than a search should wait for.
+   */
   async catchUp(): Promise<void> {
-    while (this.#dirty.size > 0 && !this.#stopped) await this.#drain()
+    const isShort = this.#backlog <= LIMITS.indexAwaitedMax
+    await this.#work(this.#fresh + (isShort ? this.#backlog : 0))
+  }
+
+  /** Resolves once everything noted is in the index, however much it is. */
+  async settled(): Promise<void> {
+    while (this.behind > 0 && !this.#stopped) await this.#work(this.behind)
   }
 
   /** Resolves once the index holds every record of the store. */
@@ -93,31 +155,131 @@ export class Indexer {
     await this.#rebuilding
   }
 
-  #drain(): Promise<void> {
-    this.#draining ??= this.#drainNow().finally(() => {
-      this.#draining = undefined
-    })
-    return this.#draining
+  /** Indexes the next `count` records that wait, those under way included. Lets others have the loop in between. */
+  async #work(count: number): Promise<void> {
+    let left = count - ((await this.#turning) ?? 0)
+    let pauseMs = this.#ports.clock.monotonicMs() + SLICE_MS
+    while (left > 0 && this.behind > 0 && !this.#stopped) {
+      left -= await this.#turn()
+      if (this.#ports.clock.monotonicMs() < pauseMs) continue
+      await this.#pause()
+      pauseMs = this.#ports.clock.monotonicMs() + SLICE_MS
+    }
   }
 
-  async #drainNow(): Promise<void> {
-    while (this.#dirty.size > 0 && !this.#stopped) {
-      const bySpace = new Map<Space, RecordId[]>()
-      let taken = 0
-      for (const [slot, { space, id }] of this.#dirty) {
-        const ids = bySpace.get(space)
-        if (ids === undefined) bySpace.set(space, [id])
-        else ids.push(id)
-        this.#dirty.delete(slot)
-        if (++taken === REBUILD_PAGE_ROWS) break
+  #schedule(afterMs: number): void {
+    if (this.#cancelSlice !== undefined || this.#stopped) return
+    this.#cancelSlice = this.#ports.clock.setTimer(afterMs, () => {
+      this.#cancelSlice = undefined
+      void this.#slice()
+    })
+  }
+
+  /** Works for some milliseconds, unless something comes first. Never rejects. */
+  async #slice(): Promise<void> {
+    if (this.#mayWait()) return this.#schedule(BUSY_PAUSE_MS)
+    const endsMs = this.#ports.clock.monotonicMs() + SLICE_MS
+    try {
+      do await this.#turn()
+      while (this.behind > 0 && !this.#stopped && this.#ports.clock.monotonicMs() < endsMs)
+    } catch (error) {
+      // What was taken is back in the queue; the next note, or the next search, tries again.
+      this.#ports.logger.log('warn', 'the index is behind: records could not be read', { error: messageOf(error) })
+      return
+    }
+    if (this.behind > 0) this.#schedule(0)
+  }
+
+  #mayWait(): boolean {
+    if (this.#fresh >= LIMITS.indexFreshMax || this.#backlog >= LIMITS.indexBacklogMax) return false
+    return this.#ports.isBusy?.() ?? false
+  }
+
+  /** One turn at a time; whoever asks meanwhile gets the same one. Answers how many records it took. */
+  #turn(): Promise<number> {
+    this.#turning ??= this.#turnNow().finally(() => {
+      this.#turning = undefined
+    })
+    return this.#turning
+  }
+
+  async #turnNow(): Promise<number> {
+    const turn = this.#next()
+    if (turn === undefined) return 0
+    const { space, ids, states } = turn
+    this.#inTurn = ids.length
+    try {
+      const missing = ids.filter((_, i) => states[i] === undefined)
+      const read = missing.length === 0 ? [] : await this.#read(space, missing)
+      let at = 0
+      ids.forEach((id, i) => {
+        const state = states[i]
+        const found = state ?? read[at++]
+        if (found !== 'damaged') this.#put(space, id, found)
+      })
+      return ids.length
+    } catch (error) {
+      const waiting = this.#waitingOf(space)
+      for (const id of ids) if (!waiting.fresh.has(id)) this.#addToBacklog(waiting, id)
+      throw error
+    } finally {
+      this.#inTurn = 0
+    }
+  }
+
+  #addToBacklog({ backlog }: Waiting, id: RecordId): void {
+    if (backlog.has(id)) return
+    backlog.add(id)
+    this.#backlog++
+  }
+
+  /** The next records in line, fresh ones first; no longer in the queues. */
+  #next(): Turn | undefined {
+    for (const { space, fresh } of this.#waiting.values()) {
+      if (fresh.size === 0) continue
+      const ids: RecordId[] = []
+      const states: (StoredRecord | undefined)[] = []
+      for (const [id, state] of fresh) {
+        ids.push(id)
+        states.push(state)
+        fresh.delete(id)
+        this.#fresh--
+        if (state !== undefined) this.#statesKept--
+        if (ids.length === TURN_RECORDS) break
       }
-      for (const [space, ids] of bySpace) {
-        const records = await this.#ports.records.getMany(space.id, ids)
-        ids.forEach((id, i) => {
-          this.#put(space, id, records[i])
-        })
+      return { space, ids, states }
+    }
+    for (const { space, backlog } of this.#waiting.values()) {
+      if (backlog.size === 0) continue
+      const ids: RecordId[] = []
+      for (const id of backlog) {
+        ids.push(id)
+        backlog.delete(id)
+        this.#backlog--
+        if (ids.length === TURN_RECORDS) break
+      }
+      return { space, ids, states: [] }
+    }
+    return undefined
+  }
+
+  /** A damaged row stands in the way of no other; whoever mends it notes its record again. */
+  async #read(space: Space, ids: readonly RecordId[]): Promise<(StoredRecord | undefined | 'damaged')[]> {
+    try {
+      return await this.#ports.records.getMany(space.id, ids)
+    } catch (error) {
+      if (!isChrysalisError(error, 'corrupt')) throw error
+    }
+    const found: (StoredRecord | undefined | 'damaged')[] = []
+    for (const id of ids) {
+      try {
+        found.push(await this.#ports.records.get(space.id, id))
+      } catch (error) {
+        if (!isChrysalisError(error, 'corrupt')) throw error
+        found.push('damaged')
       }
     }
+    return found
   }
 
   #put(space: Space, id: RecordId, record: StoredRecord | undefined): void {
@@ -177,13 +339,14 @@ export class Indexer {
       const end = prefixEnd(prefix)
       let gte: Uint8Array = prefix
       for (;;) {
+        await this.#giveWay()
         if (this.#stopped) return
         const page = await this.#ports.store.scan('record', bounded(gte, end, REBUILD_PAGE_ROWS))
         let sliceEndsMs = this.#ports.clock.monotonicMs() + SLICE_MS
         for (const row of page) {
           const id = toHex(row.key.subarray(16, 48))
           // A write since the start has noted it already, or will have: the newer state must not be overwritten.
-          if (this.index.has(id, space.id) || this.#dirty.has(space.id + id)) continue
+          if (this.index.has(id, space.id) || this.#isWaiting(space, id)) continue
           const { lastArrival, state } = parseRecordValue(row.value)
           this.#put(space, id, { state: decodeRecord(state), lastArrival })
           if (this.#ports.clock.monotonicMs() > sliceEndsMs) {
@@ -198,16 +361,28 @@ export class Indexer {
     }
   }
 
-  #pause(): Promise<void> {
+  #isWaiting(space: Space, id: RecordId): boolean {
+    const waiting = this.#waiting.get(space.id)
+    return waiting !== undefined && (waiting.fresh.has(id) || waiting.backlog.has(id))
+  }
+
+  async #giveWay(): Promise<void> {
+    for (let pauses = 0; pauses < BUSY_PAUSES_MAX && !this.#stopped; pauses++) {
+      if (this.#ports.isBusy?.() !== true) return
+      await this.#pause(BUSY_PAUSE_MS)
+    }
+  }
+
+  #pause(ms = 0): Promise<void> {
     return new Promise((resolve) => {
-      this.#ports.clock.setTimer(0, resolve)
+      this.#ports.clock.setTimer(ms, resolve)
     })
   }
 
   async stop(): Promise<void> {
     this.#stopped = true
     this.#cancelSlice?.()
-    await this.#draining
+    await this.#turning?.catch(() => undefined)
     await this.#rebuilding
   }
 }

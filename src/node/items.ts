@@ -9,7 +9,7 @@ import type { Hasher } from '../ports/crypto.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Store } from '../ports/store.ts'
 import type { MemoryItem, MemoryView, SyncState } from './api.ts'
-import { readFingerprints } from './deltas.ts'
+import { readFingerprints, type DeltaWatch } from './deltas.ts'
 import type { Records, StoredRecord } from './records.ts'
 import type { Arrival } from './rows.ts'
 import type { Space } from './space.ts'
@@ -19,6 +19,7 @@ export interface ItemPorts {
   readonly crypto: Hasher
   readonly clock: Clock
   readonly records: Records
+  readonly watch?: DeltaWatch
 }
 
 export interface ItemOptions {

@@ -8,7 +8,8 @@ import type * as api from './api.ts'
 import { readChanges } from './changes.ts'
 import { Engine } from './engine.ts'
 import { statsOf } from './stats.ts'
-import { spaceInfo, statusOf, syncStatusOf } from './status.ts'
+import { spaceInfo, statusOf } from './status.ts'
+import { syncNow, syncStatus, syncWait, type SyncParts } from './sync-doors.ts'
 
 export type { NodePorts } from './engine.ts'
 
@@ -26,7 +27,13 @@ export class Node extends Engine implements api.NodeApi {
       writer: this.writer,
       state: this.state,
       failure: this.failure,
-      notices: this.hooks.notices?.() ?? [],
+      notices: [
+        ...(this.hooks.notices?.() ?? []),
+        ...this.clones.reasons(),
+        ...this.reconciliation.reasons(),
+        ...this.soundness.reasons()
+      ],
+      disk: this.hooks.disk?.() ?? null,
       startedAtMs: this.startedAtMs,
       epoch: this.epoch,
       peer: this.peer
@@ -141,21 +148,25 @@ export class Node extends Engine implements api.NodeApi {
   }
 
   syncStatus(): Promise<api.SyncStatus> {
-    return syncStatusOf(this.spaceTable, this.reconciliation, this.options.sync.replicas, this.ports.store)
+    return syncStatus(this.#syncParts())
   }
 
-  async syncNow(request: { space?: string; peer?: string }): Promise<api.SyncNowAnswer> {
-    const sessions = await this.reconciliation.now(this.spaceTable.among(request.space), request.peer)
-    return {
-      sessions: sessions.map(({ peer, space, outcome }) => ({
-        peer,
-        space: space.id,
-        result: outcome.result === 'partial' ? ('repaired' as const) : outcome.result,
-        received: outcome.received,
-        sent: outcome.sent,
-        detail: outcome.violation ?? outcome.detail ?? null
-      }))
-    }
+  syncNow(request: api.SyncNowRequest): Promise<api.SyncNowAnswer> {
+    return syncNow(this.#syncParts(), request)
+  }
+
+  syncWait(request: api.SyncWaitRequest): Promise<api.SyncWaitAnswer> {
+    return syncWait(this.#syncParts(), request)
+  }
+
+  syncFrontiers(request: api.FrontiersRequest): Promise<api.FrontiersAnswer> {
+    return this.frontiers.list(request)
+  }
+
+  #syncParts(): SyncParts {
+    const { clock, store } = this.ports
+    const { reconciliation, waiting, reads, records, writer, spaceTable: spaces } = this
+    return { clock, store, spaces, reconciliation, waiting, reads, records, writer, replicas: this.options.sync.replicas }
   }
 
   estimate(request: api.EstimateRequest): api.EstimateAnswer {

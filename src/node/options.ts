@@ -20,6 +20,11 @@ export interface NodeOptions {
   readonly name: string | null
   readonly home: string
   readonly spaces: readonly SpaceOptions[]
+  /**
+   * Why the database had to be salvaged before it could be opened; empty or absent when it is sound. With any reason all
+   * derived tables are rebuilt from the surviving deltas before anything else, and a new epoch begins.
+   */
+  readonly salvaged?: readonly string[]
   readonly sync: OutboxOptions & {
     /** Milliseconds between anti-entropy sessions, ± 20 %. Less: sooner whole; more: fewer idle bytes. Default 2,000. */
     readonly reconcileIntervalMs: number
@@ -27,6 +32,10 @@ export interface NodeOptions {
     readonly reconcileIntervalMsMax: number
     /** Peers that must hold a memory before it counts as synced. Default 1. */
     readonly replicas: number
+    /** false: nothing is published and no topic is followed; reconciliation carries everything. For diagnosis and tests. */
+    readonly gossip: boolean
+    /** false: no session is opened and none is answered; what gossip loses stays lost. For diagnosis and tests. */
+    readonly reconcile: boolean
   }
   readonly store: {
     /** fsync: acknowledged means on disk. relaxed: acknowledged means handed to the system; power loss may take it. */
@@ -36,6 +45,14 @@ export interface NodeOptions {
      * group is being written makes the next, so waiting only delays a lone writer.
      */
     readonly groupCommitWindowMs: number
+  }
+  /** How the range trees are kept. Absent, and each that is absent: as LIMITS says. Smaller values are for tests. */
+  readonly tree?: {
+    /** Keys of one space whose bytes stay in memory. */
+    readonly residentKeysMax?: number
+    readonly checkpointDeltasMax?: number
+    readonly checkpointMsMax?: number
+    readonly checkpointBatchBytesMax?: number
   }
   readonly recall: {
     /** Hits of a search that names no limit. Default 10. */
@@ -75,7 +92,9 @@ export const NODE_DEFAULTS: Pick<
     retryBackoffMsMax: 60_000,
     reconcileIntervalMs: 2_000,
     reconcileIntervalMsMax: 60_000,
-    replicas: 1
+    replicas: 1,
+    gossip: true,
+    reconcile: true
   },
   store: { durability: 'fsync', groupCommitWindowMs: 0 },
   recall: { limit: 10 },

@@ -6,7 +6,6 @@
  * are safe at their author and may be fetched again.
  */
 import { uintBytes, type Bytes } from '../base/bytes.ts'
-import { encodeDelta } from '../memory/delta-codec.ts'
 import type { VerifiedDelta } from '../memory/delta.ts'
 import type { RecordId } from '../memory/ids.ts'
 import { rangeKey } from '../memory/names.ts'
@@ -88,7 +87,7 @@ export function collect(group: Group, space: Space, effects: readonly Effect[], 
         break
       case 'hold':
         group.held.push({ space, delta: effect.delta })
-        group.writes.push({ table: 'pending', key: heldKey(space, effect.delta), value: encodeDelta(effect.delta) })
+        group.writes.push({ table: 'pending', key: heldKey(space, effect.delta), value: effect.delta.record })
         break
       case 'release':
         group.writes.push({ table: 'pending', key: heldKey(space, effect.delta), value: null })
@@ -140,7 +139,7 @@ function admitRows(
   const range = rangeKey(header.hlc, id)
   const rangeRow = rangeRowKey(space.id, range)
   writes.push(
-    { table: 'delta', key: deltaKey(space.id, id), value: encodeDelta(delta) },
+    { table: 'delta', key: deltaKey(space.id, id), value: delta.record },
     { table: 'range', key: rangeRow, value: uintBytes(arrival, 8) },
     { table: 'arrival', key: arrivalKey(arrival), value: rangeRow },
     { table: 'author', key: authorKey(space.id, header.author, header.epoch, header.seq, id), value: NOTHING }
@@ -150,40 +149,36 @@ function admitRows(
   }
 }
 
-/** Rows that depend on the group as a whole: final record states and the causal heads. */
-function closingRows(group: Group): StoreWrite[] {
-  const rows: StoreWrite[] = []
-  for (const [space, records] of group.records) {
-    for (const [id, record] of records) {
-      rows.push({
+/** Adds the rows that depend on the group as a whole: final record states and the causal heads. */
+function closeGroup({ records, admitted, writes }: Group): void {
+  for (const [space, states] of records) {
+    for (const [id, { state, lastArrival }] of states) {
+      writes.push({
         table: 'record',
         key: recordKey(space.id, id),
-        value: recordValue(record.lastArrival, encodeRecord(record.state))
+        value: recordValue(lastArrival, encodeRecord(state))
       })
-      rows.push(...linkRows(space, id, record.state))
+      pushLinkRows(writes, space, id, state)
     }
   }
   // A delta moves the heads even when it touches no record that is understood here.
-  for (const space of new Set(group.admitted.map((admitted) => admitted.space))) {
-    rows.push({ table: 'meta', key: META.heads(space.id), value: encodeHeads(space.replica.headTimes()) })
+  for (const space of new Set(admitted.map((one) => one.space))) {
+    writes.push({ table: 'meta', key: META.heads(space.id), value: encodeHeads(space.replica.headTimes()) })
   }
-  return rows
 }
 
 /** Reverse links of a record, so that lineage can be walked towards those who derive from it. */
-function linkRows(space: Space, from: RecordId, state: RecordState): StoreWrite[] {
-  const rows: StoreWrite[] = []
+function pushLinkRows(writes: StoreWrite[], space: Space, from: RecordId, state: RecordState): void {
   for (const relation of ['related', 'parents', 'supersedes'] as const) {
     for (const to of state[relation]) {
-      rows.push({ table: 'link', key: linkKey(space.id, to, relation, from), value: NOTHING })
+      writes.push({ table: 'link', key: linkKey(space.id, to, relation, from), value: NOTHING })
     }
   }
-  return rows
 }
 
-/** First step: everything of the group in one batch. Rejects when nothing of it is stored. */
+/** First step: everything of the group in one batch, once. Rejects when nothing of it is stored. */
 export async function persist(group: Group, store: Store, options: { durable: boolean }): Promise<void> {
-  const writes = [...group.writes, ...closingRows(group)]
-  if (writes.length === 0) return
-  await store.batch(writes, { durable: group.durable && options.durable })
+  closeGroup(group)
+  if (group.writes.length === 0) return
+  await store.batch(group.writes, { durable: group.durable && options.durable })
 }

@@ -26,6 +26,7 @@ import type {
 } from './api.ts'
 import { stateDigest, verifyStored } from './audit.ts'
 import type { Ballots } from './ballots.ts'
+import type { DeltaWatch } from './deltas.ts'
 import { historyOf, lineageOf } from './history.ts'
 import type { Indexer } from './indexer.ts'
 import type { Items } from './items.ts'
@@ -41,6 +42,7 @@ export interface ReadPorts {
   readonly indexer: Indexer
   readonly ballots: Ballots
   readonly spaces: Spaces
+  readonly watch?: DeltaWatch
 }
 
 const LIST_DEFAULT = 50

@@ -46,7 +46,19 @@ export class Receipts {
     return this.#heldThrough.get(peer) ?? 0
   }
 
-  /** Peers known to hold everything up to and including `arrival`. */
+  /** Everybody of whom anything is known. */
+  peers(): string[] {
+    return [...this.#heldThrough.entries()].map(([peer]) => peer)
+  }
+
+  /** Peers known to hold everything up to and including `arrival`, sorted by name. */
+  holdersOf(arrival: Arrival): string[] {
+    return this.peers()
+      .filter((peer) => this.through(peer) >= arrival)
+      .sort()
+  }
+
+  /** How many these are. */
   holders(arrival: Arrival): number {
     let holders = 0
     for (const [, through] of this.#heldThrough.entries()) if (through >= arrival) holders++

@@ -1,35 +1,38 @@
 /**
- * Runs a reconciliation machine over a channel: sends what it wants sent, fetches and delivers what it asks for, and
- * holds the deadline. All judgement is in sync/reconciler.ts; this file only keeps the order of things. It never throws:
- * whatever breaks becomes the outcome, because a failed session is an ordinary event that the next one makes good.
+ * The four conversations of `/chrysalis/recon/1`: a session, started or answered, and two small requests, the outline of a
+ * set and single deltas by id. All judgement is in sync/reconciler.ts; sessions are carried by node/session-pump.ts.
+ *
+ * A session never rejects: whatever breaks becomes its outcome. A request has nothing but its answer, and rejects.
  */
-import { messageOf } from '../base/errors.ts'
+import { compareText, fromHex, toHex, type Hex } from '../base/bytes.ts'
+import { ChrysalisError, isChrysalisError, messageOf } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
-import type { Clock } from '../ports/clock.ts'
+import type { DeltaId, SpaceId } from '../memory/ids.ts'
 import type { Hasher } from '../ports/crypto.ts'
 import type { Channel } from '../ports/network.ts'
+import type { SetSnapshot } from '../sync/delta-set.ts'
+import {
+  decodeReconFrame,
+  encodeReconFrame,
+  PAGE_HEAD_BYTES_MAX,
+  RECORD_HEAD_BYTES_MAX,
+  type Frame,
+  type Part
+} from '../sync/recon-codec.ts'
+import { outlineOf } from '../sync/recon-outline.ts'
+import { deltaReader, SessionLedger, type SessionOutcome } from '../sync/recon-session.ts'
 import { Initiator, Responder, type InitiatorOptions, type ResponderOptions } from '../sync/reconciler.ts'
-import { deltaKeyOf } from '../sync/recon-session.ts'
-import type { Delivered, SessionAction, SessionEvent, SessionOutcome } from '../sync/recon-session.ts'
+import { SHORT_ID_BYTES } from '../sync/sketch.ts'
+import { pumpSession, type SessionPorts } from './session-pump.ts'
 
-export type { SessionOutcome }
+export type { SessionOutcome, SessionPorts }
 
-export interface SessionPorts {
-  readonly clock: Clock
-  /**
-   * Delta records by 38-byte range key, in any order; rows that are gone or damaged are left out. At most
-   * LIMITS.reconLoadKeysMax keys at a time.
-   */
-  load(keys: readonly Uint8Array[]): Promise<Uint8Array[]>
-  /** Verifies and stores foreign records. The three counts add up to the number of records. */
-  deliver(records: readonly Uint8Array[]): Promise<Delivered>
-}
+export type InitiatorSession = Omit<InitiatorOptions, 'records' | 'nowMs' | 'bounds'>
 
-export type InitiatorSession = Omit<InitiatorOptions, 'keyOf' | 'nowMs'>
+/** What a request needs of its ports. */
+export type RequestPorts = Pick<SessionPorts, 'clock'>
 
-export interface ResponderSession extends Pick<ResponderOptions, 'find'> {
-  readonly hasher: Hasher
-}
+export type ResponderSession = Pick<ResponderOptions, 'find' | 'nonce' | 'hasher'>
 
 /** Drives a session over a channel just opened. When it resolves the channel is closed, or aborted after a failure. */
 export function runInitiator(
@@ -37,93 +40,169 @@ export function runInitiator(
   session: InitiatorSession,
   ports: SessionPorts
 ): Promise<SessionOutcome> {
-  const nowMs = ports.clock.nowMs()
-  return drive(channel, new Initiator({ ...session, keyOf: deltaKeyOf(session.hasher), nowMs }), ports)
+  const machine = new Initiator({ ...session, records: deltaReader(session.hasher), nowMs: ports.clock.nowMs() })
+  return pumpSession(channel, machine, ports)
 }
 
-/** Answers a session on a channel that a peer opened. `find` is called once at most, before anything else is. */
-export function runResponder(
+/**
+ * Answers whatever a peer has opened a channel for. `find` is called once at most, before anything else is. Undefined when
+ * it was a request for an outline or for deltas.
+ */
+export async function runResponder(
   channel: Channel,
   session: ResponderSession,
   ports: SessionPorts
-): Promise<SessionOutcome> {
-  return drive(channel, new Responder({ find: session.find, keyOf: deltaKeyOf(session.hasher) }), ports)
-}
-
-/** Seen from here a machine is one function. */
-interface Drivable {
-  handle(event: SessionEvent): SessionAction[]
-}
-
-async function drive(channel: Channel, machine: Drivable, ports: SessionPorts): Promise<SessionOutcome> {
-  let overdue: () => void = () => undefined
-  const deadline = new Promise<SessionEvent>((resolve) => {
-    overdue = () => resolve({ event: 'timeout' })
-  })
-  const cancel = ports.clock.setTimer(LIMITS.reconSessionMsMax, () => {
-    overdue()
-  })
-  let event: SessionEvent = { event: 'start' }
+): Promise<SessionOutcome | undefined> {
+  let first: Uint8Array | undefined
   try {
-    for (;;) {
-      const step = perform(feed(machine, event), channel, ports)
-      const next = await Promise.race([step, deadline.then((late) => ({ next: late }))])
-      if ('outcome' in next) {
-        leave(channel, next.outcome)
-        return next.outcome
+    first = await channel.receive()
+  } catch (error) {
+    return new SessionLedger().broken(messageOf(error))
+  }
+  if (first === undefined) return new SessionLedger().broken('the peer closed the channel and had said nothing')
+  const frame = decodeReconFrame(first)
+  if (frame?.frame === 'outline' || frame?.frame === 'fetch') {
+    await answerRequest(channel, frame, session, ports)
+    return undefined
+  }
+  const nowMs = (): number => ports.clock.nowMs()
+  const machine = new Responder({ ...session, records: deltaReader(session.hasher), nowMs })
+  return pumpSession(channel, machine, ports, first)
+}
+
+async function answerRequest(
+  channel: Channel,
+  request: Frame & { frame: 'outline' | 'fetch' },
+  session: ResponderSession,
+  ports: SessionPorts
+): Promise<void> {
+  try {
+    const found: SetSnapshot | 'busy' | undefined = session.find(request.space)
+    if (found === undefined || found === 'busy') {
+      await send(channel, { frame: 'refused', reason: found ?? 'unknown-space' })
+    } else if (request.frame === 'outline') {
+      const parts = outlineOf(found.tree, request.prefix, request.partDeltasMax)
+      await send(channel, { frame: 'parts', parts })
+    } else await answerFetch(channel, request, session.hasher, ports)
+    await channel.close()
+  } catch (error) {
+    channel.abort(messageOf(error))
+  }
+}
+
+/** Records go out as soon as a page of them is full; what is not here is simply not among them. */
+async function answerFetch(
+  channel: Channel,
+  request: Frame & { frame: 'fetch' },
+  hasher: Hasher,
+  ports: SessionPorts
+): Promise<void> {
+  const reader = deltaReader(hasher)
+  const wanted = new Set(request.ids)
+  let page: Uint8Array[] = []
+  let bytes = PAGE_HEAD_BYTES_MAX
+  for (let at = 0; at < request.ids.length; at += LIMITS.reconLoadKeysMax) {
+    const ids = request.ids.slice(at, at + LIMITS.reconLoadKeysMax)
+    const shorts = [...new Set(ids.map((id) => id.slice(0, 2 * SHORT_ID_BYTES)))].map(fromHex)
+    for (const record of await ports.loadShort(request.space, shorts)) {
+      const key = reader.key(record, request.space)
+      if (key === undefined || !wanted.delete(toHex(key.subarray(6)))) continue
+      bytes += RECORD_HEAD_BYTES_MAX + record.length
+      if (bytes > LIMITS.reconFrameBytesMax) {
+        await send(channel, { frame: 'fetched', last: false, records: page })
+        page = []
+        bytes = PAGE_HEAD_BYTES_MAX + RECORD_HEAD_BYTES_MAX + record.length
       }
-      event = next.next
+      page.push(record)
     }
+  }
+  await send(channel, { frame: 'fetched', last: true, records: page })
+}
+
+/**
+ * Parts of all that the peer holds under `prefix`: ascending, disjoint, at most LIMITS.reconPartsMax, of at most
+ * `partDeltasMax` deltas each as far as so many parts allow. The channel is closed when it resolves. Rejects with
+ * ChrysalisError `unavailable` or `timeout` (also when the peer is busy), or `failure` when it broke the protocol, with
+ * `data.violation`.
+ */
+export async function requestOutline(
+  channel: Channel,
+  request: { readonly space: SpaceId; readonly prefix: Hex; readonly partDeltasMax: number },
+  ports: RequestPorts
+): Promise<readonly Part[]> {
+  return conversation(channel, ports, async () => {
+    await send(channel, { frame: 'outline', ...request })
+    const answer = await receive(channel)
+    if (answer.frame !== 'parts') throw refusedOrBroken(answer)
+    if (answer.parts.some((part) => !part.prefix.startsWith(request.prefix))) throw broken('unasked')
+    return answer.parts
+  })
+}
+
+/**
+ * The records of these deltas (LIMITS.reconFetchIdsMax at most), those the peer has, in no order and not verified. The
+ * channel is closed when it resolves. Rejects as requestOutline does.
+ */
+export async function requestDeltas(
+  channel: Channel,
+  request: { readonly space: SpaceId; readonly ids: readonly DeltaId[] },
+  ports: RequestPorts
+): Promise<readonly Uint8Array[]> {
+  return conversation(channel, ports, async () => {
+    const ids = [...new Set(request.ids)].sort(compareText)
+    await send(channel, { frame: 'fetch', space: request.space, ids })
+    const records: Uint8Array[] = []
+    for (;;) {
+      const answer = await receive(channel)
+      if (answer.frame !== 'fetched') throw refusedOrBroken(answer)
+      records.push(...answer.records)
+      if (records.length > ids.length) throw broken('unasked')
+      if (answer.last) return records
+      if (answer.records.length === 0) throw broken('no-progress')
+    }
+  })
+}
+
+/** Closes the channel behind an answer, gives it up behind an error, or when a session would have taken too long. */
+async function conversation<T>(channel: Channel, ports: RequestPorts, work: () => Promise<T>): Promise<T> {
+  const cancel = ports.clock.setTimer(LIMITS.reconSessionMsMax, () => channel.abort('the request took too long'))
+  try {
+    const answer = await work()
+    channel.close().catch(() => undefined)
+    return answer
+  } catch (error) {
+    channel.abort(messageOf(error))
+    throw isChrysalisError(error) ? error : new ChrysalisError('unavailable', messageOf(error), { cause: error })
   } finally {
     cancel()
   }
 }
 
-/** A machine that trips over itself must not take the daemon along: the session ends, the next one starts afresh. */
-function feed(machine: Drivable, event: SessionEvent): SessionAction[] {
-  try {
-    return machine.handle(event)
-  } catch (error) {
-    return machine.handle({ event: 'closed', reason: `the session broke: ${messageOf(error)}` })
-  }
+function send(channel: Channel, frame: Frame): Promise<void> {
+  return channel.send(encodeReconFrame(frame))
 }
 
-type Step = { readonly next: SessionEvent } | { readonly outcome: SessionOutcome }
-
-/** Carries out the actions in order, then waits for the event they lead to. Never rejects. */
-async function perform(actions: readonly SessionAction[], channel: Channel, ports: SessionPorts): Promise<Step> {
-  const done = actions.find((action) => action.action === 'done')
-  try {
-    for (const action of actions) {
-      switch (action.action) {
-        case 'send':
-          await channel.send(action.frame)
-          break
-        case 'load': {
-          const records = await ports.load(action.keys)
-          return { next: { event: 'loaded', records } }
-        }
-        case 'deliver': {
-          const result = await ports.deliver(action.records)
-          return { next: { event: 'delivered', result } }
-        }
-        case 'done':
-          return { outcome: action.outcome }
-      }
-    }
-    const bytes = await channel.receive()
-    if (bytes !== undefined) return { next: { event: 'frame', bytes } }
-    return { next: { event: 'closed', reason: 'the peer closed the channel before the session was over' } }
-  } catch (error) {
-    // A farewell that does not get through changes nothing about what was achieved.
-    if (done !== undefined) return { outcome: done.outcome }
-    return { next: { event: 'closed', reason: messageOf(error) } }
-  }
+async function receive(channel: Channel): Promise<Frame> {
+  const bytes = await channel.receive()
+  if (bytes === undefined) throw unavailable('closed the channel before it had answered')
+  const frame = decodeReconFrame(bytes)
+  if (frame === undefined) throw broken('malformed')
+  return frame
 }
 
-/** Not awaited by the session: a peer that is slow to close must not hold it up. */
-function leave(channel: Channel, outcome: SessionOutcome): void {
-  if (outcome.violation !== undefined) channel.abort(`protocol violation: ${outcome.violation}`)
-  else if (outcome.detail !== undefined) channel.abort(outcome.detail)
-  else channel.close().catch(() => undefined)
+function refusedOrBroken(answer: Frame): ChrysalisError {
+  return answer.frame === 'refused' ? unavailable(`refused: ${answer.reason}`) : broken('out-of-order')
+}
+
+function unavailable(what: string): ChrysalisError {
+  return new ChrysalisError('unavailable', `The peer ${what}. No state was touched.`, {
+    hint: 'Ask another peer, or this one again later.'
+  })
+}
+
+function broken(violation: string): ChrysalisError {
+  return new ChrysalisError('failure', `The peer broke the protocol: ${violation}. No state was touched.`, {
+    hint: 'Report it, and ask another peer.',
+    data: { violation }
+  })
 }

@@ -54,9 +54,18 @@ export class Records {
     return found
   }
 
-  /** The states of one group of writes became durable. */
-  replace(space: SpaceId, id: RecordId, record: StoredRecord): void {
-    this.#cache.set(slot(space, id), record)
+  /**
+   * A state that was changed here or elsewhere is on disk. One that others changed is kept only in the place of an older
+   * one: what arrives by the thousand is not read by the thousand, and a decoded state takes kilobytes.
+   */
+  replace(space: SpaceId, id: RecordId, record: StoredRecord, own: boolean): void {
+    const key = slot(space, id)
+    if (own || this.#cache.has(key)) this.#cache.set(key, record)
+  }
+
+  /** The row was corrected behind the cache: read it again. */
+  forget(space: SpaceId, id: RecordId): void {
+    this.#cache.delete(slot(space, id))
   }
 
   clear(): void {

@@ -1,7 +1,7 @@
 /**
  * Disk to memory at start, and again after the store failed and was reopened: the machine of one space is rebuilt from
  * its rows. Nothing is recomputed that the rows already say; the rows of one delta were written in one batch, so they
- * agree with each other.
+ * agree with each other. The set of deltas comes from node/restore-sets.ts.
  */
 import { bytesToUint } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
@@ -10,6 +10,7 @@ import { restoreDelta } from '../memory/verify.ts'
 import type { Hasher } from '../ports/crypto.ts'
 import type { Logger } from '../ports/logger.ts'
 import { keyAfter, prefixEnd, type ScanOptions, type Store, type StoreEntry, type Table } from '../ports/store.ts'
+import type { DeltaSet } from '../sync/delta-set.ts'
 import { splitRangeKey, type Replica } from '../sync/replica.ts'
 import { authorPrefix, decodeHeads, META, parseAuthorKey, type Arrival } from './rows.ts'
 import { fromHex } from '../base/bytes.ts'
@@ -45,18 +46,17 @@ export async function lastArrival(store: Store): Promise<Arrival> {
   return last === undefined ? 0 : Number(bytesToUint(last.key))
 }
 
+/** `set`: what was admitted; the replica owns it from now on. */
 export async function restoreReplica(
   replica: Replica,
+  set: DeltaSet,
   receipts: Receipts,
   ports: { store: Store; crypto: Hasher; logger: Logger }
 ): Promise<void> {
   const { store } = ports
   const prefix = fromHex(replica.space)
-  let lastKey: Uint8Array | undefined
-  for await (const row of scanPrefix(store, 'range', prefix)) {
-    lastKey = row.key.subarray(16)
-    replica.restoreKey(lastKey)
-  }
+  replica.restoreSet(set)
+  const lastKey = set.tree.snapshot().last()
   // The rows keep milliseconds only; the largest counter of that millisecond is a safe upper bound.
   if (lastKey !== undefined) replica.restoreClock(hlcOf(splitRangeKey(lastKey).ms, 0xffff))
   await restoreChains(replica, store)

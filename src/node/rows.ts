@@ -2,14 +2,33 @@
  * How the engine writes its rows: keys and values of every table, in one place (docs/WIRE.md §9). Keys are fixed-width
  * binary, so that byte order is (space, time, id) order and every question is one range.
  */
-import { bytesToUint, concatBytes, fromHex, toHex, uintBytes, utf8, type Bytes } from '../base/bytes.ts'
+import {
+  bytesToUint,
+  compareBytes,
+  concatBytes,
+  fromHex,
+  putHex,
+  putUint,
+  toHex,
+  uintBytes,
+  utf8,
+  type Bytes,
+  type Hex
+} from '../base/bytes.ts'
 import type { AuthorId, DeltaId, Epoch, Hlc, RecordId, SpaceId } from '../memory/ids.ts'
 import { RELATIONS, type Relation } from '../memory/ops.ts'
 
 /** Position in this daemon's arrival log. */
 export type Arrival = number
 
-export const deltaKey = (space: SpaceId, id: DeltaId): Bytes => concatBytes(fromHex(space), fromHex(id))
+/** A space, then an id of 32 bytes; `more` bytes are left for what follows. Written in place: each delta has seven keys. */
+function spaceAndId(space: SpaceId, id: string, more = 0): Bytes {
+  const key = new Uint8Array(48 + more)
+  putHex(id, key, putHex(space, key, 0))
+  return key
+}
+
+export const deltaKey = (space: SpaceId, id: DeltaId): Bytes => spaceAndId(space, id)
 
 /** `range` is the 38-byte range key. */
 export const rangeRowKey = (space: SpaceId, range: Bytes): Bytes => concatBytes(fromHex(space), range)
@@ -24,8 +43,11 @@ export const authorPrefix = (space: SpaceId, author?: AuthorId, epoch?: Epoch, s
     seq === undefined ? new Uint8Array(0) : uintBytes(seq, 8)
   )
 
-export const authorKey = (space: SpaceId, author: AuthorId, epoch: Epoch, seq: number, id: DeltaId): Bytes =>
-  concatBytes(authorPrefix(space, author, epoch, seq), fromHex(id))
+export function authorKey(space: SpaceId, author: AuthorId, epoch: Epoch, seq: number, id: DeltaId): Bytes {
+  const key = spaceAndId(space, author, 48)
+  putHex(id, key, putUint(seq, key, putHex(epoch, key, 48), 8))
+  return key
+}
 
 export function parseAuthorKey(key: Bytes): { author: AuthorId; epoch: Epoch; seq: number; id: DeltaId } {
   return {
@@ -36,7 +58,7 @@ export function parseAuthorKey(key: Bytes): { author: AuthorId; epoch: Epoch; se
   }
 }
 
-export const recordKey = (space: SpaceId, id: RecordId): Bytes => concatBytes(fromHex(space), fromHex(id))
+export const recordKey = (space: SpaceId, id: RecordId): Bytes => spaceAndId(space, id)
 
 /** The arrival of the newest delta that touched the record, then its canonical state. */
 export const recordValue = (lastArrival: Arrival, state: Bytes): Bytes => concatBytes(uintBytes(lastArrival, 8), state)
@@ -47,8 +69,11 @@ export function parseRecordValue(value: Bytes): { lastArrival: Arrival; state: B
 
 export const historyPrefix = (space: SpaceId, record: RecordId): Bytes => recordKey(space, record)
 
-export const historyKey = (space: SpaceId, record: RecordId, hlc: Hlc, id: DeltaId): Bytes =>
-  concatBytes(historyPrefix(space, record), uintBytes(hlc, 8), fromHex(id))
+export function historyKey(space: SpaceId, record: RecordId, hlc: Hlc, id: DeltaId): Bytes {
+  const key = spaceAndId(space, record, 40)
+  putHex(id, key, putUint(hlc, key, 48, 8))
+  return key
+}
 
 export const linkPrefix = (space: SpaceId, to: RecordId): Bytes => recordKey(space, to)
 
@@ -65,6 +90,18 @@ export const pendingKey = (space: SpaceId, range: Bytes): Bytes => concatBytes(f
 export const proofKey = (space: SpaceId, author: AuthorId, epoch: Epoch, seq: number): Bytes =>
   authorPrefix(space, author, epoch, seq)
 
+/** `prefix`: the name of a leaf of the range tree, 0 to 76 digits. */
+export function leafKey(space: SpaceId, prefix: Hex): Bytes {
+  const digits = new Uint8Array([prefix.length])
+  return concatBytes(fromHex(space), digits, fromHex(prefix.length % 2 === 0 ? prefix : `${prefix}0`))
+}
+
+/** The name of the leaf under this key; undefined when it is spelled as no leaf is. */
+export function parseLeafKey(key: Bytes): Hex | undefined {
+  const prefix = toHex(key.subarray(17)).slice(0, key[16])
+  return compareBytes(leafKey(toHex(key.subarray(0, 16)), prefix), key) === 0 ? prefix : undefined
+}
+
 export const receiptKey = (space: SpaceId, peer: string): Bytes => concatBytes(fromHex(space), utf8(peer))
 
 export const auditKey = (atMs: number, serial: number): Bytes => concatBytes(uintBytes(atMs, 8), uintBytes(serial, 4))
@@ -72,6 +109,16 @@ export const auditKey = (atMs: number, serial: number): Bytes => concatBytes(uin
 export const META = {
   /** 8 bytes: the epoch this home writes under. */
   epoch: utf8('epoch'),
+  /** JSON: the derived tables are being rebuilt, and how far that has come (node/rebuild.ts). */
+  rebuilding: utf8('rebuilding'),
+  /** After a rebuild: position behind which the arrival log goes on (8), positions up to there that no delta has (8). */
+  positions: utf8('positions'),
+  /** JSON: which set the leaf rows are (node/checkpoint.ts). */
+  checkpoint: utf8('checkpoint'),
+  /** The sketch of that set, for large spaces (docs/WIRE.md §9). */
+  sketch: (space: SpaceId): Bytes => utf8(`sketch/${space}`),
+  /** JSON: where the scrub goes on (node/scrub.ts). */
+  scrub: utf8('scrub'),
   /** 40 bytes each: time (8) and id (32) of a causal head of the space. */
   heads: (space: SpaceId): Bytes => utf8(`heads/${space}`)
 } as const

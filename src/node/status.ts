@@ -4,13 +4,10 @@ import { authorToPeerId } from '../base/peer-id.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Metrics } from '../ports/metrics.ts'
 import type { Network } from '../ports/network.ts'
-import type { Store } from '../ports/store.ts'
-import type { NodeStatus, SpaceInfo, SyncStatus } from './api.ts'
+import type { NodeStatus, SpaceInfo } from './api.ts'
 import type { Indexer } from './indexer.ts'
 import type { Intake } from './intake.ts'
 import type { NodeOptions } from './options.ts'
-import type { Reconciliation } from './reconciliation.ts'
-import { arrivalKey, type Arrival } from './rows.ts'
 import type { Space } from './space.ts'
 import type { Spaces } from './spaces.ts'
 import type { Writer } from './writer.ts'
@@ -31,6 +28,7 @@ export interface StatusParts {
   readonly state: NodeStatus['state']
   readonly failure: string | undefined
   readonly notices: readonly string[]
+  readonly disk: NodeStatus['disk']
   readonly startedAtMs: number
   readonly epoch: string
   readonly peer: string
@@ -73,6 +71,7 @@ export function statusOf(parts: StatusParts): NodeStatus {
     peers: { connected: peers.filter((peer) => peer.connected).length, known: peers.length },
     spaces: spaces.all.map((space) => spaceInfo(space, indexer, options)),
     index: parts.index,
+    disk: parts.disk,
     durability: options.store.durability === 'fsync' ? 'fsync' : 'memory',
     queues: { inbox: writer.queued, outbox, verifying: intake.verifying, indexing: indexer.behind },
     refusals: { ...intake.refusals },
@@ -95,37 +94,4 @@ function reasonsOf({ state, failure, notices, spaces, index }: StatusParts): str
     }
   }
   return reasons
-}
-
-/** Deltas looked at to count those that are not everywhere yet; beyond it the count is a lower bound. */
-const UNHELD_SCAN_MAX = 20_000
-
-export async function syncStatusOf(
-  spaces: Spaces,
-  reconciliation: Reconciliation,
-  replicas: number,
-  store: Store
-): Promise<SyncStatus> {
-  const rows = []
-  for (const space of spaces.all) {
-    const total = space.replica.tree.count
-    const unheld = space.options.shared ? await countAfter(store, space, space.receipts.heldBy(replicas)) : total
-    const local = space.options.shared ? Math.min(space.unoffered.size, unheld) : total
-    rows.push({
-      space: space.id,
-      name: space.options.name,
-      local,
-      pending: unheld - local,
-      synced: total - unheld,
-      outbox: space.outbox.size,
-      root: toHex(space.replica.tree.root())
-    })
-  }
-  return { spaces: rows, peers: reconciliation.peers() }
-}
-
-/** Deltas of the space that arrived after the position. */
-async function countAfter(store: Store, space: Space, arrival: Arrival): Promise<number> {
-  const rows = await store.scan('arrival', { gte: arrivalKey(arrival + 1), limit: UNHELD_SCAN_MAX })
-  return rows.filter((row) => toHex(row.value.subarray(0, 16)) === space.id).length
 }

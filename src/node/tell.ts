@@ -4,15 +4,16 @@
  * or by the arrival log.
  */
 import { messageOf } from '../base/errors.ts'
-import { encodeDelta } from '../memory/delta-codec.ts'
 import type { Hasher } from '../ports/crypto.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Metrics } from '../ports/metrics.ts'
 import type { Ballots } from './ballots.ts'
+import type { CloneWatch } from './clone-watch.ts'
 import type { Store } from '../ports/store.ts'
 import { changeOf, readChanges } from './changes.ts'
 import type { Events } from './events.ts'
+import type { Frontiers } from './frontiers.ts'
 import { deltaImportance } from './importance.ts'
 import type { Indexer } from './indexer.ts'
 import type { Intake } from './intake.ts'
@@ -31,18 +32,21 @@ export interface TellParts {
   readonly logger: Logger
   readonly sender: Sender
   readonly reconciliation: Reconciliation
+  readonly frontiers: Frontiers
   readonly indexer: Indexer
   readonly storms: Storms
   readonly events: Events
   readonly intake: Intake
   readonly ballots: Ballots
   readonly upkeep: Upkeep
+  readonly clones: CloneWatch
   readonly spaces: Spaces
 }
 
 export function tell(group: Group, parts: TellParts): void {
   const nowMs = parts.clock.nowMs()
   send(group, parts, nowMs)
+  register(group, parts)
   notify(group, parts, nowMs)
   report(group, parts)
 }
@@ -53,25 +57,43 @@ function send(group: Group, { sender, reconciliation }: TellParts, nowMs: number
   }
   for (const { space, delta, own } of group.announcements) {
     if (!space.options.shared) continue
-    space.outbox.add({ id: delta.id, record: encodeDelta(delta) }, deltaImportance(delta), nowMs)
+    space.outbox.add({ id: delta.id, record: delta.record }, deltaImportance(delta), nowMs)
     if (own) reconciliation.hurry(space)
     sender.schedule(space)
   }
 }
 
+/** Whose delta it was. One that leaves a gap before it says that others were lost: compare soon. */
+function register(group: Group, { frontiers, reconciliation }: TellParts): void {
+  const rivals = new Set(group.proofs.map(({ proof }) => `${proof.author}:${proof.epoch}:${proof.seq}`))
+  for (const { space, delta, via } of group.admitted) {
+    const { author, epoch, seq } = delta.header
+    const isRival = rivals.size > 0 && rivals.has(`${author}:${epoch}:${seq}`)
+    if (frontiers.note(space.id, delta.header, isRival) && via === 'gossip') reconciliation.hurry(space)
+  }
+}
+
 function notify(group: Group, { crypto, indexer, storms, metrics, events }: TellParts, nowMs: number): void {
-  for (const { space, delta, arrival, own, records } of group.admitted) {
+  let written = 0
+  for (const { space, delta, arrival, own, via, records } of group.admitted) {
+    const states = group.records.get(space)
     for (const id of records) {
-      indexer.note(space, id)
+      // Whoever wrote it will look for it at once; what a session brings is searched when there is time to index it.
+      if (via === 'recon') indexer.note(space, id)
+      else indexer.noteFresh(space, id, states?.get(id))
       storms.note(space.id, id, delta.header.author, nowMs)
     }
-    metrics.count(own ? 'chrysalis_node_written_total' : 'chrysalis_node_ingested_total')
-    events.emit({ type: 'memory', change: changeOf(crypto, arrival, delta) })
+    if (own) written++
+    if (events.heard) events.emit({ type: 'memory', change: changeOf(crypto, arrival, delta) })
+  }
+  if (written > 0) metrics.count('chrysalis_node_written_total', written)
+  if (group.admitted.length > written) {
+    metrics.count('chrysalis_node_ingested_total', group.admitted.length - written)
   }
 }
 
 /** What a person should know: refusals, proofs of double signing, a cloned identity, deltas from the future. */
-function report(group: Group, { intake, ballots, indexer, spaces, events, logger, upkeep }: TellParts): void {
+function report(group: Group, { intake, ballots, clones, indexer, spaces, events, logger, upkeep }: TellParts): void {
   for (const refusal of group.refusals) intake.refuse(refusal.reason)
   for (const { proof } of group.proofs) {
     if (ballots.convict(proof.author)) indexer.recheckValidated(spaces)
@@ -79,11 +101,7 @@ function report(group: Group, { intake, ballots, indexer, spaces, events, logger
     logger.log('warn', 'equivocation', { author: proof.author, epoch: proof.epoch, seq: proof.seq })
     events.emit({ type: 'node', what: 'equivocation', detail })
   }
-  for (const { epoch, because } of group.epochs) {
-    const detail = 'deltas signed by this identity arrived from outside; a new epoch begins'
-    logger.log('error', 'this identity has written elsewhere; a new epoch begins', { epoch, because })
-    events.emit({ type: 'node', what: 'identity-cloned', detail })
-  }
+  clones.note(group)
   if (group.held.length > 0) upkeep.scheduleRelease()
 }
 

@@ -9,7 +9,7 @@ import type { Hasher } from '../ports/crypto.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Store } from '../ports/store.ts'
-import { readSoundDeltas } from './deltas.ts'
+import { readSoundDeltas, type DeltaWatch } from './deltas.ts'
 import { deltaImportance } from './importance.ts'
 import type { ReadingCounts } from './reading-counts.ts'
 import type { Records } from './records.ts'
@@ -29,6 +29,7 @@ export interface UpkeepPorts {
   readonly writer: Writer
   readonly readingCounts: ReadingCounts
   readonly storms: Storms
+  readonly watch?: DeltaWatch
 }
 
 const STORM_CHECK_MS = 5_000

@@ -3,6 +3,9 @@
  * onto the disk, and whatever arrives meanwhile makes the next group. So a lone write waits for nobody, and a hundred
  * concurrent ones share one fsync (group commit).
  *
+ * What was written here and what others wrote queue apart and take turns: a write never waits behind a whole catch-up,
+ * and foreign deltas, which nobody waits for one by one and which need no sync, make larger groups.
+ *
  * When the store fails, nothing of the group is acknowledged, the engine turns read-only, and `onFailure` is told; the
  * machines are then ahead of the disk and must be read back from it before writing goes on.
  */
@@ -28,12 +31,25 @@ export interface Outcome {
   readonly held: boolean
 }
 
+/** What became of an input, or why it could not be taken. */
+export type Settled = Outcome | ChrysalisError
+
+/** Inputs submitted together, answered together. */
+interface Call {
+  readonly settled: Settled[]
+  left: number
+  readonly done: (settled: readonly Settled[]) => void
+}
+
 interface Item {
   readonly space: Space
   readonly input: Input
-  readonly resolve: (outcome: Outcome) => void
-  readonly reject: (error: unknown) => void
+  readonly call: Call
+  readonly place: number
 }
+
+/** Rows of one chain read at once to look for rivals. */
+const RIVAL_ROWS_MAX = 1_024
 
 export interface WriterHooks {
   /** After the group is on disk and acknowledged: send, then notify. Must not throw. */
@@ -47,6 +63,8 @@ export interface WriterPorts {
   readonly clock: Clock
   readonly metrics: Metrics
   readonly records: Records
+  /** Signatures that the machines left to be made: awaited before anything of a group is written. */
+  readonly signer?: { finish(): Promise<void> }
 }
 
 export class Writer {
@@ -55,7 +73,12 @@ export class Writer {
   readonly #durable: boolean
   readonly #windowMs: number
   readonly #workingSets = new Map<string, WorkingSet>()
-  readonly #queue: Item[] = []
+  /** Written here, and ticks. */
+  readonly #own: Item[] = []
+  /** Written elsewhere. */
+  readonly #foreign: Item[] = []
+  /** Whose turn the last group was. */
+  #lastWasOwn = false
   #running: Promise<void> | undefined
   /** The newest position handed out. */
   #lastArrival: Arrival = 0
@@ -70,7 +93,7 @@ export class Writer {
   }
 
   get queued(): number {
-    return this.#queue.length
+    return this.#own.length + this.#foreign.length
   }
 
   /** The newest position of the arrival log that is stored. */
@@ -104,30 +127,58 @@ export class Writer {
 
   /** Rejects with `rate_limited` when the inbox is full, `read_only` or `disk_full` when nothing can be written. */
   submit(space: Space, input: Input): Promise<Outcome> {
-    if (this.#closed !== undefined) return Promise.reject(this.#closed)
-    if (this.#queue.length >= LIMITS.inboxInputsMax) {
-      this.#ports.metrics.count('chrysalis_node_inbox_refused_total')
-      return Promise.reject(
-        new ChrysalisError('rate_limited', 'too many writes are waiting; this one was not taken', {
-          hint: 'Wait a moment and try again, or send several memories in one memory.addMany.'
-        })
-      )
-    }
     return new Promise((resolve, reject) => {
-      this.#queue.push({ space, input, resolve, reject })
-      this.#running ??= this.#run()
+      this.#enqueue(space, [input], ([settled]) => {
+        if (settled instanceof ChrysalisError) reject(settled)
+        else if (settled !== undefined) resolve(settled)
+      })
+    })
+  }
+
+  /** Many inputs at once, in their order; answers, in that order, once all of them are stored or refused. Never rejects. */
+  submitAll(space: Space, inputs: readonly Input[]): Promise<readonly Settled[]> {
+    return new Promise((resolve) => this.#enqueue(space, inputs, resolve))
+  }
+
+  #enqueue(space: Space, inputs: readonly Input[], done: Call['done']): void {
+    const refusal = this.#refusal(inputs.length)
+    if (refusal !== undefined || inputs.length === 0) {
+      done(inputs.map(() => refusal as ChrysalisError))
+      return
+    }
+    const call: Call = { settled: [], left: inputs.length, done }
+    inputs.forEach((input, place) => {
+      const queue = input.input === 'delta' ? this.#foreign : this.#own
+      queue.push({ space, input, call, place })
+    })
+    this.#running ??= this.#run()
+  }
+
+  #refusal(count: number): ChrysalisError | undefined {
+    if (this.#closed !== undefined) return this.#closed
+    if (this.queued + count <= LIMITS.inboxInputsMax) return undefined
+    this.#ports.metrics.count('chrysalis_node_inbox_refused_total', count)
+    return new ChrysalisError('rate_limited', 'too many writes are waiting; this one was not taken', {
+      hint: 'Wait a moment and try again, or send several memories in one memory.addMany.'
     })
   }
 
   async #run(): Promise<void> {
     // One turn of the microtask queue, so that writes issued together travel together.
     await Promise.resolve()
-    while (this.#queue.length > 0) {
-      if (this.#windowMs > 0 && this.#queue.length < LIMITS.groupCommitInputsMax) await this.#window()
-      const items = this.#queue.splice(0, LIMITS.groupCommitInputsMax)
-      await this.#commit(items)
+    while (this.queued > 0) {
+      if (this.#windowMs > 0 && this.queued < LIMITS.groupCommitInputsMax) await this.#window()
+      await this.#commit(this.#nextGroup())
     }
     this.#running = undefined
+  }
+
+  #nextGroup(): Item[] {
+    const own = this.#own.length > 0 && (this.#foreign.length === 0 || !this.#lastWasOwn)
+    this.#lastWasOwn = own
+    return own
+      ? this.#own.splice(0, LIMITS.groupCommitInputsMax)
+      : this.#foreign.splice(0, LIMITS.groupCommitForeignMax)
   }
 
   #window(): Promise<void> {
@@ -151,6 +202,7 @@ export class Writer {
       for (const { epoch } of group.epochs) {
         group.writes.push({ table: 'meta', key: META.epoch, value: fromHex(epoch) })
       }
+      await this.#ports.signer?.finish()
       await persist(group, this.#ports.store, { durable: this.#durable })
     } catch (error) {
       // The machines have moved, the disk has not: positions handed out are handed out again after the restore.
@@ -160,14 +212,14 @@ export class Writer {
         this.#closed = readOnly(failure)
         this.#hooks.failed(error)
       }
-      for (const item of items) item.reject(failure)
+      for (const item of items) settle(item, failure)
       return
     } finally {
       for (const set of this.#workingSets.values()) set.reset()
     }
     this.#storedArrival = this.#lastArrival
     this.#publishStates(group)
-    for (const { item, outcome } of outcomes) item.resolve(outcome)
+    for (const { item, outcome } of outcomes) settle(item, outcome)
     this.#hooks.stored(group)
   }
 
@@ -181,7 +233,7 @@ export class Writer {
       effects = item.space.replica.handle(input, nowMs)
     } catch (error) {
       if (!isChrysalisError(error)) throw error
-      item.reject(error)
+      settle(item, error)
       return undefined
     }
     collect(group, item.space, effects, () => ++this.#lastArrival)
@@ -209,7 +261,7 @@ export class Writer {
         for (const input of await this.#prepare([item])) ready.push({ item, input })
       } catch (error) {
         if (!isChrysalisError(error, 'corrupt')) throw error
-        item.reject(error)
+        settle(item, error)
       }
     }
     return ready
@@ -221,43 +273,113 @@ export class Writer {
     for (const { space, input } of items) {
       let ids = wanted.get(space)
       if (ids === undefined) wanted.set(space, (ids = new Set()))
-      for (const id of space.replica.touches(input)) ids.add(id)
+      space.replica.touches(input, ids)
     }
     for (const [space, ids] of wanted) await this.workingSet(space.id).fetch(ids, this.#ports.records)
-    return Promise.all(items.map(({ space, input }) => this.#withRivals(space, input)))
-  }
-
-  async #withRivals(space: Space, input: Input): Promise<Input> {
-    if (input.input === 'write') return input
-    if (input.input === 'delta') return { ...input, rivals: await this.#rivalsOf(space, input.delta) }
-    const rivals = new Map<DeltaId, DeltaId[]>()
-    for (const delta of space.replica.heldDue(this.#ports.clock.nowMs())) {
-      rivals.set(delta.id, await this.#rivalsOf(space, delta))
-    }
-    return { ...input, rivals }
-  }
-
-  async #rivalsOf(space: Space, delta: VerifiedDelta): Promise<DeltaId[]> {
-    const { author, epoch, seq } = delta.header
-    const head = space.replica.chainHead(author, epoch)
-    // An unknown chain has no rivals, unless the table of chains is full and has forgotten some.
-    const unrivalled = head === undefined ? space.replica.chainCount < LIMITS.authorHeadsMax : seq > head.seq
-    if (unrivalled) return []
-    const prefix = authorPrefix(space.id, author, epoch, seq)
-    const end = prefixEnd(prefix)
-    const rows = await this.#ports.store.scan('author', {
-      gte: prefix,
-      ...(end === undefined ? {} : { lt: end }),
-      limit: LIMITS.proofIdsMax + 1
+    const rivals = await this.#rivals(items)
+    return items.map(({ space, input }) => {
+      if (input.input === 'delta') {
+        const known = rivals?.get(input.delta.id)
+        return known === undefined ? input : { ...input, rivals: known }
+      }
+      return input.input === 'tick' && rivals !== undefined ? { ...input, rivals: ofHeld(space, rivals) } : input
     })
-    return rows.map((row) => parseAuthorKey(row.key).id)
+  }
+
+  /**
+   * Stored deltas that stand where one of these inputs claims to stand. Only a delta not beyond the head of its chain can
+   * have any, which most are; parts of one chain that arrive out of order are looked up with one scan.
+   */
+  async #rivals(items: readonly Item[]): Promise<ReadonlyMap<DeltaId, readonly DeltaId[]> | undefined> {
+    const chains = new Map<string, { space: Space; deltas: VerifiedDelta[] }>()
+    const consider = (space: Space, delta: VerifiedDelta): void => {
+      if (!this.#mayHaveRivals(space, delta)) return
+      const name = `${space.id}:${delta.header.author}:${delta.header.epoch}`
+      const chain = chains.get(name)
+      if (chain === undefined) chains.set(name, { space, deltas: [delta] })
+      else chain.deltas.push(delta)
+    }
+    for (const { space, input } of items) {
+      if (input.input === 'delta') consider(space, input.delta)
+      else if (input.input === 'tick') {
+        for (const delta of space.replica.heldDue(this.#ports.clock.nowMs())) consider(space, delta)
+      }
+    }
+    if (chains.size === 0) return undefined
+    const rivals = new Map<DeltaId, readonly DeltaId[]>()
+    for (const { space, deltas } of chains.values()) await this.#rivalsInChain(space, deltas, rivals)
+    return rivals
+  }
+
+  /** An unknown chain has no rivals, unless the table of chains is full and has forgotten some. */
+  #mayHaveRivals(space: Space, { header: { author, epoch, seq } }: VerifiedDelta): boolean {
+    const head = space.replica.chainHead(author, epoch)
+    return head === undefined ? space.replica.chainCount >= LIMITS.authorHeadsMax : seq <= head.seq
+  }
+
+  /** All `deltas` are of one chain. One scan from the first to the last of them, unless too much lies between. */
+  async #rivalsInChain(
+    space: Space,
+    deltas: readonly VerifiedDelta[],
+    rivals: Map<DeltaId, readonly DeltaId[]>
+  ): Promise<void> {
+    const seqs = deltas.map((delta) => delta.header.seq)
+    const rows = await this.#authorRows(space, deltas, Math.min(...seqs), Math.max(...seqs), RIVAL_ROWS_MAX)
+    if (rows.length < RIVAL_ROWS_MAX || deltas.length === 1) {
+      const bySeq = new Map<number, DeltaId[]>()
+      for (const { seq, id } of rows) {
+        const ids = bySeq.get(seq)
+        if (ids === undefined) bySeq.set(seq, [id])
+        else if (ids.length <= LIMITS.proofIdsMax) ids.push(id)
+      }
+      for (const { id, header } of deltas) rivals.set(id, bySeq.get(header.seq) ?? [])
+      return
+    }
+    for (const delta of deltas) {
+      const { seq } = delta.header
+      const found = await this.#authorRows(space, [delta], seq, seq, LIMITS.proofIdsMax + 1)
+      rivals.set(
+        delta.id,
+        found.map((row) => row.id)
+      )
+    }
+  }
+
+  async #authorRows(
+    space: Space,
+    [first]: readonly VerifiedDelta[],
+    fromSeq: number,
+    toSeq: number,
+    limit: number
+  ): Promise<{ seq: number; id: DeltaId }[]> {
+    if (first === undefined) return []
+    const { author, epoch } = first.header
+    const gte = authorPrefix(space.id, author, epoch, fromSeq)
+    const lt = prefixEnd(authorPrefix(space.id, author, epoch, toSeq))
+    const rows = await this.#ports.store.scan('author', { gte, limit, ...(lt === undefined ? {} : { lt }) })
+    return rows.map((row) => parseAuthorKey(row.key))
   }
 
   #publishStates(group: Group): void {
     for (const [space, records] of group.records) {
-      for (const [id, record] of records) this.#ports.records.replace(space.id, id, record)
+      for (const [id, record] of records) this.#ports.records.replace(space.id, id, record, group.durable)
     }
   }
+}
+
+/** Those of `rivals` that belong to held deltas of the space. */
+function ofHeld(
+  space: Space,
+  rivals: ReadonlyMap<DeltaId, readonly DeltaId[]>
+): ReadonlyMap<DeltaId, readonly DeltaId[]> {
+  return new Map([...rivals].filter(([id]) => space.replica.holds(id)))
+}
+
+/** The first word counts: an input refused alone stays so, whatever happens to its group. */
+function settle({ call, place }: Item, settled: Settled): void {
+  if (call.settled[place] !== undefined) return
+  call.settled[place] = settled
+  if (--call.left === 0) call.done(call.settled)
 }
 
 function storageError(error: unknown): ChrysalisError {
@@ -269,7 +391,7 @@ function storageError(error: unknown): ChrysalisError {
 }
 
 /** What later writes are told, until the store is open again. A full disk keeps its own name: people know what to do. */
-function readOnly(failure: ChrysalisError): ChrysalisError {
+export function readOnly(failure: ChrysalisError): ChrysalisError {
   if (failure.code === 'disk_full') return failure
   return new ChrysalisError('read_only', `the daemon is read-only since the store failed: ${failure.message}`, {
     hint: 'Nothing was written. It tries to reopen the store by itself; see `chrysalis status`.',

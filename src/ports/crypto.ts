@@ -12,6 +12,13 @@ export interface Signer {
   readonly publicKey: Uint8Array
   /** Deterministic Ed25519 signature, 64 bytes. */
   sign(message: Uint8Array): Uint8Array
+  /** The same off the event loop. Absent where the platform cannot, or where everything must happen in one order. */
+  signAsync?(message: Uint8Array): Promise<Uint8Array>
+  /**
+   * Has the signature written into 64 bytes of the caller, now or later. Whoever provides it also says when it is done,
+   * and nobody may be shown the bytes before that (node/group-signer.ts).
+   */
+  signInto?(message: Uint8Array, into: Uint8Array): void
 }
 
 export interface SignatureCheck {

@@ -68,7 +68,10 @@ export interface Network {
   publish(topic: string, bytes: Uint8Array): Promise<{ recipients: number }>
   /** Serves a protocol; more than the bounded number of concurrent channels are refused. */
   serve(protocol: string, handler: ChannelHandler): void
-  /** Opens a channel. Rejects with `unavailable` or `timeout`. */
+  /**
+   * Opens a channel. A known peer that is not connected is dialled first, at the addresses it was met at or told of.
+   * Rejects with `unavailable` or `timeout`.
+   */
   open(peer: PeerId, protocol: string): Promise<Channel>
   peers(): readonly PeerInfo[]
   /** Dials a multiaddr and keeps the peer. Rejects with `unavailable`, `timeout`, `denied` or `invalid_argument`. */

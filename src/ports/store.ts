@@ -2,9 +2,10 @@
  * The durable store: ordered byte keys in numbered tables. The layout of every key and value is in docs/WIRE.md §9.
  *
  * Ownership: arrays handed in may be kept by the store; arrays handed out belong to the caller.
- * Errors: every method may reject with ChrysalisError `disk_full`, `corrupt` or `unavailable`. After a failed `batch`
- * nothing of that batch is visible, and every later write fails until `reopen` has succeeded. `reopen` may bring the failed
- * batch back, whole, when the disk had taken it and only the sync failed: read again whatever depends on its absence.
+ * Errors: every method may reject (`getSync` throw) with ChrysalisError `disk_full`, `corrupt` or `unavailable`. After a
+ * failed `batch` nothing of that batch is visible, and every later write fails until `reopen` has succeeded. `reopen` may
+ * bring the failed batch back, whole, when the disk had taken it and only the sync failed: read again whatever depends on
+ * its absence.
  */
 export const TABLES = [
   'meta',
@@ -45,10 +46,20 @@ export interface ScanOptions {
   readonly reverse?: boolean
   /** Rows returned at most; required, so that no scan is unbounded. */
   readonly limit: number
+  /**
+   * Told the key of every row that fails its checksum, and how many sound ones came before it. Such rows are left out and
+   * count towards the limit; without it the scan rejects at the first one.
+   */
+  readonly onDamaged?: (key: Uint8Array, before: number) => void
 }
 
 export interface Store {
   get(table: Table, key: Uint8Array): Promise<Uint8Array | undefined>
+  /**
+   * As `get`, on the spot: it holds up everything else, so it is for single rows in the middle of a walk. Throws, and
+   * with `unavailable` also while the store is still opening.
+   */
+  getSync(table: Table, key: Uint8Array): Uint8Array | undefined
   getMany(table: Table, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>
   /** Rows in key order. To page on, pass the successor of the last key as `gte`. */
   scan(table: Table, options: ScanOptions): Promise<StoreEntry[]>

@@ -68,6 +68,10 @@ export class KeywordIndex<T extends Keyed> {
   /** Grows with each removal; a posting list cleaned at this number has no dead. */
   #removals = 0
   #cleanedAt = new Uint32Array(DOCUMENTS_FIRST)
+  /** By term: 1 for a stop word. */
+  #isStop = new Uint8Array(DOCUMENTS_FIRST)
+  /** Scratch of one document, by term; zero in between. */
+  #frequencies = new Uint32Array(DOCUMENTS_FIRST)
 
   /** Scratch of one search; the first two by document, zero between searches. */
   #scores = new Float64Array(DOCUMENTS_FIRST)
@@ -90,25 +94,37 @@ export class KeywordIndex<T extends Keyed> {
   /** The same for a text already cut into terms by `tokenize`. Beyond LIMITS.documentTermsMax distinct ones, new terms are left out. */
   addTerms(document: T, terms: readonly string[]): void {
     this.remove(document.key)
-    const frequencies = new Map<string, number>()
-    for (const term of terms) {
-      const frequency = frequencies.get(term)
-      if (frequency !== undefined) frequencies.set(term, frequency + 1)
-      else if (frequencies.size < LIMITS.documentTermsMax) frequencies.set(term, 1)
-    }
     const number = this.#addDocument(document)
+    const distinct = this.#countTerms(terms)
     let length = 0
     let telling = 0
-    for (const [term, frequency] of frequencies) {
+    for (const term of distinct) {
+      const frequency = this.#frequencies[term] as number
+      this.#frequencies[term] = 0
       length += frequency
-      if (!isStopWord(term)) telling++
+      if (this.#isStop[term] === 0) telling++
       const capped = frequency > FREQUENCY_MAX ? FREQUENCY_MAX : frequency
-      this.#postings.append(this.#termNumber(term), (number << FREQUENCY_BITS) | capped)
+      this.#postings.append(term, (number << FREQUENCY_BITS) | capped)
     }
     this.#lengths[number] = length
-    this.#distinct[number] = frequencies.size
+    this.#distinct[number] = distinct.length
     this.#telling[number] = telling
     this.#lengthSum += length
+  }
+
+  /** The numbers of the distinct terms in order of first appearance; how often each occurs stands in `#frequencies`. */
+  #countTerms(terms: readonly string[]): number[] {
+    const distinct: number[] = []
+    for (const text of terms) {
+      let term = this.#terms.get(text)
+      if (term === undefined || this.#frequencies[term] === 0) {
+        if (distinct.length >= LIMITS.documentTermsMax) continue
+        term ??= this.#termNumber(text)
+        distinct.push(term)
+      }
+      this.#frequencies[term] = (this.#frequencies[term] as number) + 1
+    }
+    return distinct
   }
 
   /** Whether there was something to remove. */
@@ -258,7 +274,14 @@ export class KeywordIndex<T extends Keyed> {
     const known = this.#terms.get(text)
     if (known !== undefined) return known
     const term = this.#postings.addRow()
-    if (term === this.#cleanedAt.length) this.#cleanedAt = grown(this.#cleanedAt, 2 * term)
+    if (term === this.#cleanedAt.length) {
+      this.#cleanedAt = grown(this.#cleanedAt, 2 * term)
+      this.#frequencies = grown(this.#frequencies, 2 * term)
+      const isStop = new Uint8Array(2 * term)
+      isStop.set(this.#isStop)
+      this.#isStop = isStop
+    }
+    this.#isStop[term] = isStopWord(text) ? 1 : 0
     this.#cleanedAt[term] = this.#removals
     this.#terms.set(text, term)
     this.#near.add(text)
@@ -287,6 +310,8 @@ export class KeywordIndex<T extends Keyed> {
     this.#near = new NearTerms()
     this.#removals = 0
     this.#cleanedAt = new Uint32Array(DOCUMENTS_FIRST)
+    this.#isStop = new Uint8Array(DOCUMENTS_FIRST)
+    this.#frequencies = new Uint32Array(DOCUMENTS_FIRST)
     for (const [text, oldTerm] of oldTerms) {
       const postings = oldPostings.values(oldTerm)
       let term = -1

@@ -24,22 +24,38 @@ export function jaccard(a: ReadonlySet<string>, b: ReadonlySet<string>): number 
   return union === 0 ? 0 : shared / union
 }
 
-/** Each term votes on each bit once for each time it occurs. Undefined for a text without terms. */
+/**
+ * Each term votes on each bit once for each time it occurs. Undefined for a text without terms.
+ *
+ * The votes are counted for all bits at once, in binary: `planes[2 * i]` and the next hold digit i of the number of
+ * terms that have each bit set, and a term is added to them like a number, carry by carry.
+ */
 export function simHash(terms: readonly string[]): SimHash | undefined {
   if (terms.length === 0) return undefined
-  const votes = new Int32Array(64)
+  const digits = 32 - Math.clz32(terms.length)
+  const planes = new Int32Array(2 * digits)
   for (const term of terms) {
-    const { high, low } = hashText(term)
-    for (let bit = 0; bit < 32; bit++) {
-      votes[bit] = (votes[bit] as number) + (((low >>> bit) & 1) * 2 - 1)
-      votes[bit + 32] = (votes[bit + 32] as number) + (((high >>> bit) & 1) * 2 - 1)
+    let { high, low } = hashText(term)
+    for (let i = 0; (high | low) !== 0; i += 2) {
+      const highPlane = planes[i] as number
+      const lowPlane = planes[i + 1] as number
+      planes[i] = highPlane ^ high
+      planes[i + 1] = lowPlane ^ low
+      high &= highPlane
+      low &= lowPlane
     }
   }
   let high = 0
   let low = 0
   for (let bit = 0; bit < 32; bit++) {
-    if ((votes[bit] as number) > 0) low |= 1 << bit
-    if ((votes[bit + 32] as number) > 0) high |= 1 << bit
+    let highVotes = 0
+    let lowVotes = 0
+    for (let digit = 0; digit < digits; digit++) {
+      highVotes |= (((planes[2 * digit] as number) >>> bit) & 1) << digit
+      lowVotes |= (((planes[2 * digit + 1] as number) >>> bit) & 1) << digit
+    }
+    if (2 * highVotes > terms.length) high |= 1 << bit
+    if (2 * lowVotes > terms.length) low |= 1 << bit
   }
   return { high, low }
 }

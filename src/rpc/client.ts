@@ -167,6 +167,11 @@ export class Client {
     return this.call('vote.tally', { id, ...inSpace(space) })
   }
 
+  /** Resolves once enough peers, or the named ones, hold the memories, or everything up to the cursor or up to now. */
+  syncWait(request: Params<'sync.wait'> = {}, options: CallOptions = {}): Promise<Result<'sync.wait'>> {
+    return this.call('sync.wait', request, options)
+  }
+
   status(): Promise<Result<'node.status'>> {
     return this.call('node.status', {})
   }
@@ -253,7 +258,7 @@ export async function connect(path: string, options: ClientOptions = {}): Promis
 
 /** Known without the table, which the client does not load: what follows from the name alone. */
 const WRITES =
-  /^(?:memory\.(?:add|addMany|revise|link|retract)|vote\.cast|sync\.now|peer\.(?:connect|disconnect)|space\.(?:invite|join)|node\.stop)/
+  /^(?:memory\.(?:add|addMany|revise|link|retract)|vote\.cast|sync\.(?:now|wait)|peer\.(?:connect|disconnect)|space\.(?:invite|join)|node\.stop)/
 
 /** Whether a lost answer leaves nothing to doubt. */
 export function isRead(method: MethodName): boolean {

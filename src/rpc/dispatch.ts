@@ -37,8 +37,8 @@ export function prepare(request: Request): Prepared {
 /** Rejects with whatever the handler rejects with. */
 export async function perform(call: Call, session: Session): Promise<unknown> {
   // The row that validated `params` is the row that types this handler; the compiler cannot see that the two agree.
-  const handler = HANDLERS[call.method] as (params: unknown, session: Session) => unknown
-  return await handler(call.params, session)
+  const handler = HANDLERS[call.method] as (params: unknown, session: Session, timeoutMs?: number) => unknown
+  return await handler(call.params, session, call.timeoutMs)
 }
 
 function unknownMethod(method: string): ChrysalisError {

@@ -24,7 +24,12 @@ export interface Session {
   afterAnswer(act: () => void): void
 }
 
-type Handler<M extends MethodName> = (params: ParsedParams<M>, session: Session) => Result<M> | Promise<Result<M>>
+/** `timeoutMs`: when the caller will be answered with `timeout`, if it said so; for methods that can say how far they got. */
+type Handler<M extends MethodName> = (
+  params: ParsedParams<M>,
+  session: Session,
+  timeoutMs: number | undefined
+) => Result<M> | Promise<Result<M>>
 type Handlers = { readonly [M in MethodName]: Handler<M> }
 
 const DOOR: Pick<Handlers, Extract<MethodName, `rpc.${string}` | `events.${string}`>> = {
@@ -77,7 +82,14 @@ const COMPANY: Pick<Handlers, Extract<MethodName, `${'peer' | 'sync' | 'space'}.
     return { disconnected: true }
   },
   'sync.status': (_, { node }) => node.syncStatus(),
-  'sync.now': (params, { node }) => node.syncNow(params),
+  'sync.now': (params, { node }, timeoutMs) => node.syncNow({ ...params, ...patience(timeoutMs) }),
+  'sync.wait': async ({ ids, ...rest }, { node }, timeoutMs) =>
+    node.syncWait({
+      ...rest,
+      ...(ids === undefined ? {} : { ids: await resolveAll(node, ids, rest.space) }),
+      ...patience(timeoutMs)
+    }),
+  'sync.frontiers': (params, { node }) => node.syncFrontiers(params),
   'space.list': (_, { node }) => ({ spaces: node.spaces() }),
   'space.invite': (params, { control }) => control.invite(params),
   'space.join': (params, { control }) => control.join(params)
@@ -149,6 +161,11 @@ export const HANDLERS: Handlers = { ...DOOR, ...NODE, ...COMPANY, ...READING, ..
 
 function options(ack: WriteOptions['ack'] | undefined): WriteOptions {
   return ack === undefined ? {} : { ack }
+}
+
+/** A little less than the caller's: the answer that says how far it got must be there before the one that cannot. */
+function patience(timeoutMs: number | undefined): { timeoutMs?: number } {
+  return timeoutMs === undefined ? {} : { timeoutMs: Math.max(1, timeoutMs - Math.min(250, Math.ceil(timeoutMs / 10))) }
 }
 
 function inSpace(space: string | undefined): { space?: string } {

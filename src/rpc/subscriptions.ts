@@ -4,7 +4,7 @@
  * thing, with no seam between them at which an event could be lost or come twice, and a slow reader costs no memory:
  * the log waits for it.
  *
- * Peer, sync and node events are not in the log. They are sent as they happen; while the reader's buffer is full they
+ * Peer, sync, catch-up and node events are not in the log. They are sent as they happen; while the reader's buffer is full they
  * are let go, and one `events.gap` says which.
  */
 import { ChrysalisError, messageOf } from '../base/errors.ts'
@@ -69,7 +69,7 @@ export class Subscription {
   #hear(event: NodeEvent): void {
     if (this.#closed || !this.#options.topics.has(event.type)) return
     if (event.type === 'memory') this.#wake()
-    else if (event.type !== 'sync' || this.#spaceNames === undefined || this.#spaceNames.has(event.space)) {
+    else if (!('space' in event) || this.#spaceNames === undefined || this.#spaceNames.has(event.space)) {
       this.#sendLive(event)
     }
   }

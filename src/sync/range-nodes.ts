@@ -1,9 +1,9 @@
 /**
- * The nodes of the range tree (sync/range-tree.ts) and the searches inside them: packed leaves, branches, and the order of
+ * The nodes of the range tree (sync/range-tree.ts) and the searches inside packed keys: leaves, branches, and the order of
  * 38-byte keys read as 76 hexadecimal digits. Nodes are plain holders; who may change one, and when, is the tree's
- * business. Nothing here hashes.
+ * business. The bytes of a leaf may be on disk only: whoever needs them asks sync/range-pages.ts. Nothing here hashes.
  */
-import type { Hex } from '../base/bytes.ts'
+import { toHex, type Hex } from '../base/bytes.ts'
 
 /** Bytes of one key: 6 of time, 32 of id. */
 export const RANGE_KEY_BYTES = 38
@@ -21,13 +21,20 @@ export function rangeKeyMs(key: Uint8Array): number {
 
 export class Leaf {
   readonly epoch: number
+  /** Of the prefix that names it: one more than its branch has, none for a root. It never changes while the leaf is one. */
+  readonly digits: number
   count: number
   digest: Uint8Array | undefined = undefined
-  /** Packed and ascending; the room behind `count` keys is unused. */
-  keys: Uint8Array
+  /** Packed and ascending; the room behind `count` keys is unused. Undefined while they are on disk only. */
+  keys: Uint8Array | undefined
+  /** The row on disk holds this very leaf. Only leaves of closed epochs are stored: such a one is never changed again. */
+  isStored = false
+  /** Spelled out once the keys that spell it are gone. */
+  prefix: Hex | undefined = undefined
 
-  constructor(epoch: number, keys: Uint8Array, count: number) {
+  constructor(epoch: number, digits: number, keys: Uint8Array, count: number) {
     this.epoch = epoch
+    this.digits = digits
     this.keys = keys
     this.count = count
   }
@@ -39,9 +46,11 @@ export class Branch {
   digest: Uint8Array | undefined = undefined
   /** Digits shared by all keys below. */
   readonly depth: number
-  /** Any key below: it spells the shared digits. */
+  /** A key that begins with the shared digits. */
   readonly sample: Uint8Array
   readonly children: (TreeNode | undefined)[]
+  /** Every leaf below is stored. */
+  isStored = false
 
   constructor(epoch: number, depth: number, sample: Uint8Array, children: (TreeNode | undefined)[], count: number) {
     this.epoch = epoch
@@ -84,8 +93,8 @@ export function keyAt(keys: Uint8Array, index: number): Uint8Array {
   return keys.subarray(index * RANGE_KEY_BYTES, (index + 1) * RANGE_KEY_BYTES)
 }
 
-export function packedSlice(leaf: Leaf, from: number, to: number): Uint8Array {
-  return leaf.keys.subarray(from * RANGE_KEY_BYTES, to * RANGE_KEY_BYTES)
+export function packedSlice(keys: Uint8Array, from: number, to: number): Uint8Array {
+  return keys.subarray(from * RANGE_KEY_BYTES, to * RANGE_KEY_BYTES)
 }
 
 export function compareAt(keys: Uint8Array, index: number, key: Uint8Array): number {
@@ -97,22 +106,27 @@ export function compareAt(keys: Uint8Array, index: number, key: Uint8Array): num
   return 0
 }
 
-/** Index of the first key that is not less than `key`. */
-export function lowerBound(leaf: Leaf, key: Uint8Array): number {
+/** Index of the first of `count` packed keys that is not less than `key`. */
+export function lowerBound(keys: Uint8Array, count: number, key: Uint8Array): number {
   let low = 0
-  let high = leaf.count
+  let high = count
   while (low < high) {
     const middle = (low + high) >>> 1
-    if (compareAt(leaf.keys, middle, key) < 0) low = middle + 1
+    if (compareAt(keys, middle, key) < 0) low = middle + 1
     else high = middle
   }
   return low
 }
 
-/** Index of the first key that is greater than `key`. */
-export function upperBound(leaf: Leaf, key: Uint8Array): number {
-  const at = lowerBound(leaf, key)
-  return at < leaf.count && compareAt(leaf.keys, at, key) === 0 ? at + 1 : at
+/** Index of the first of `count` packed keys that is greater than `key`. */
+export function upperBound(keys: Uint8Array, count: number, key: Uint8Array): number {
+  const at = lowerBound(keys, count, key)
+  return at < count && compareAt(keys, at, key) === 0 ? at + 1 : at
+}
+
+export function contains(keys: Uint8Array, count: number, key: Uint8Array): boolean {
+  const at = lowerBound(keys, count, key)
+  return at < count && compareAt(keys, at, key) === 0
 }
 
 /** Sorted keys [from, to) cut by their digit at `depth`. */
@@ -129,17 +143,17 @@ export function partition(keys: Uint8Array, from: number, to: number, depth: num
   return parts
 }
 
-export function holds(root: TreeNode | undefined, key: Uint8Array): boolean {
+/** The leaf in which `key` is, if it is anywhere. */
+export function leafFor(root: TreeNode | undefined, key: Uint8Array): Leaf | undefined {
   let node = root
   while (node instanceof Branch) {
-    if (sharedDigits(node.sample, key, node.depth) < node.depth) return false
+    if (sharedDigits(node.sample, key, node.depth) < node.depth) return undefined
     node = node.children[digitAt(key, 0, node.depth)]
   }
-  if (node === undefined) return false
-  const at = lowerBound(node, key)
-  return at < node.count && compareAt(node.keys, at, key) === 0
+  return node
 }
 
+/** Leaves in ascending order. */
 export function* leavesOf(node: TreeNode): Generator<Leaf> {
   if (node instanceof Leaf) {
     yield node
@@ -148,27 +162,9 @@ export function* leavesOf(node: TreeNode): Generator<Leaf> {
   for (const child of node.children) if (child !== undefined) yield* leavesOf(child)
 }
 
-/** In-order walk that skips whole subtrees at or below `after`. */
-export function collect(place: Place, after: Uint8Array | undefined, limit: number, out: Uint8Array[]): void {
-  const { node } = place
-  if (node instanceof Leaf) {
-    const start = after === undefined ? place.from : Math.max(place.from, upperBound(node, after))
-    for (let i = start; i < place.to && out.length < limit; i++) out.push(keyAt(node.keys, i).slice())
-    return
-  }
-  let from = 0
-  let bound = after
-  if (bound !== undefined) {
-    const shared = sharedDigits(node.sample, bound, node.depth)
-    if (shared === node.depth) from = digitAt(bound, 0, node.depth)
-    else if (digitAt(node.sample, 0, shared) < digitAt(bound, 0, shared)) return
-    else bound = undefined
-  }
-  for (let digit = from; digit < 16 && out.length < limit; digit++) {
-    const child = node.children[digit]
-    if (child === undefined) continue
-    collect({ node: child, from: 0, to: child.count }, digit === from ? bound : undefined, limit, out)
-  }
+/** The digits shared by all keys below. */
+export function prefixOf(branch: Branch): Hex {
+  return toHex(branch.sample).slice(0, branch.depth)
 }
 
 /** The least ('0') or greatest ('f') key that begins with `prefix`. */

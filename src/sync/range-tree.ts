@@ -11,37 +11,52 @@
  * Digests are computed when asked for and kept until a key is inserted below. A snapshot costs nothing: it closes an
  * epoch, and an insert copies the nodes of earlier epochs on its path instead of changing them.
  *
+ * It knows which leaves changed since they were last stored (`checkpoint`), and may let go of the bytes of stored leaves
+ * (`pageOut`), the oldest first. A leaf that an insert replaces keeps its bytes from then on, for the sake of snapshots
+ * that still show it: they never read a newer row.
+ *
  * Source: range-based set reconciliation (Meyer, SRDS 2023) over a history-independent trie instead of a summed monoid.
- * It does not delete (the set only grows) and does not persist itself.
+ * It does not delete (the set only grows) and writes nothing itself.
  */
 import { assert } from '../base/assert.ts'
 import { toHex, type Hex } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { Hasher } from '../ports/crypto.ts'
+import { changedLeaves, type TreeCheckpoint } from './range-checkpoint.ts'
 import {
   Branch,
-  Leaf,
-  collect,
+  contains,
   digitAt,
-  holds,
   keyAt,
+  Leaf,
+  leafFor,
   leavesOf,
   lowerBound,
   packedSlice,
   paddedKey,
   partition,
-  sharedDigits,
-  upperBound,
-  RANGE_DIGEST_BYTES,
+  prefixOf,
   RANGE_KEY_BYTES,
   RANGE_KEY_DIGITS,
+  sharedDigits,
+  upperBound,
   type Place,
   type TreeNode
 } from './range-nodes.ts'
+import { LeafPages, rangeLeafDigest, type LeafSource } from './range-pages.ts'
 
-const LEAF_TAG = 0
-const BRANCH_TAG = 1
+export { rangeLeafDigest } from './range-pages.ts'
+
 const LEAF_KEYS_MIN_ROOM = 4
+
+export interface RangeTreeOptions {
+  /** Where stored leaves are read back from; without it every leaf keeps its bytes. */
+  readonly source?: LeafSource | undefined
+  /** Keys whose bytes may stay in memory. Default LIMITS.residentKeysMax. */
+  readonly residentKeysMax?: number
+  /** Read back from disk by sync/range-load.ts, which checked it. The tree owns the nodes. */
+  readonly root?: TreeNode | undefined
+}
 
 /** All keys that begin with one prefix. */
 export interface RangeAt {
@@ -61,33 +76,59 @@ export interface RangeBranch {
 /** The living tree. One writer; readers take snapshots. */
 export class RangeTree {
   readonly #hasher: Hasher
-  #root: TreeNode | undefined = undefined
-  #epoch = 0
+  readonly #pages: LeafPages
+  readonly #residentKeysMax: number
+  #root: TreeNode | undefined
+  #epoch = 1
   /** The snapshot of this very state, when one was already taken. */
   #frozen: RangeTreeView | undefined = undefined
+  /** Keys whose bytes are in memory, of the leaves of this tree. */
+  #residentKeys = 0
+  /** Leaves that were split since the last confirmed checkpoint: their rows must go. */
+  readonly #removed = new Set<Hex>()
 
-  constructor(hasher: Hasher) {
+  constructor(hasher: Hasher, options: RangeTreeOptions = {}) {
     this.#hasher = hasher
+    this.#pages = new LeafPages(hasher, options.source)
+    this.#residentKeysMax = options.residentKeysMax ?? LIMITS.residentKeysMax
+    this.#root = options.root
+    if (this.#root === undefined) return
+    for (const leaf of leavesOf(this.#root)) if (leaf.keys !== undefined) this.#residentKeys += leaf.count
   }
 
   get count(): number {
     return this.#root?.count ?? 0
   }
 
+  /** Keys whose bytes are in memory; the others are on disk. */
+  get residentKeys(): number {
+    return this.#residentKeys
+  }
+
   /** 48 bytes. The empty set has a root too: the digest of a leaf without keys. */
   root(): Uint8Array {
-    return (this.#frozen ?? new RangeTreeView(this.#hasher, this.#root)).root()
+    return (this.#frozen ?? new RangeTreeView(this.#hasher, this.#pages, this.#root)).root()
   }
 
   has(key: Uint8Array): boolean {
-    return holds(this.#root, key)
+    const leaf = leafFor(this.#root, key)
+    return leaf !== undefined && contains(this.#pages.keysOf(leaf), leaf.count, key)
   }
 
   /** Adds a 38-byte key, copied. False when it was there already. */
   insert(key: Uint8Array): boolean {
     assert(key.length === RANGE_KEY_BYTES, 'a range key has 38 bytes')
-    if (holds(this.#root, key)) return false
-    this.#root = this.#insertInto(this.#root, key)
+    const leaf = leafFor(this.#root, key)
+    if (leaf !== undefined) {
+      // Here a row may prove damaged: before anything was changed.
+      if (contains(this.#pages.keysOf(leaf), leaf.count, key)) return false
+      if (leaf.keys === undefined) {
+        this.#pages.take(leaf)
+        this.#residentKeys += leaf.count
+      }
+    }
+    this.#root = this.#insertInto(this.#root, key, 0)
+    this.#residentKeys++
     this.#frozen = undefined
     return true
   }
@@ -95,20 +136,50 @@ export class RangeTree {
   /** The set as it is now, for ever. O(1). */
   snapshot(): RangeTreeView {
     if (this.#frozen === undefined) {
-      this.#frozen = new RangeTreeView(this.#hasher, this.#root)
+      this.#frozen = new RangeTreeView(this.#hasher, this.#pages, this.#root)
       this.#epoch++
     }
     return this.#frozen
   }
 
-  #insertInto(node: TreeNode | undefined, key: Uint8Array): TreeNode {
-    if (node === undefined) return this.#leafOf(key)
+  /** What must be written and deleted for the rows to be this set, as it is now. One at a time. */
+  checkpoint(): TreeCheckpoint {
+    const view = this.snapshot()
+    const removed = [...this.#removed]
+    const { leaves, stored } = changedLeaves(this.#root)
+    const confirm = (): void => {
+      for (const node of stored) node.isStored = true
+      for (const prefix of removed) this.#removed.delete(prefix)
+    }
+    return { view, leaves, removed, confirm }
+  }
+
+  /**
+   * When more keys are in memory than may be, lets go of the bytes of stored leaves, oldest first, until an eighth of that
+   * is free. Leaves not yet stored stay. Returns how many keys went.
+   */
+  pageOut(): number {
+    const before = this.#residentKeys
+    if (this.#root === undefined || !this.#pages.canRead || before <= this.#residentKeysMax) return 0
+    const goal = this.#residentKeysMax - (this.#residentKeysMax >> 3)
+    for (const leaf of leavesOf(this.#root)) {
+      if (this.#residentKeys <= goal) break
+      if (!leaf.isStored || leaf.keys === undefined) continue
+      this.#pages.drop(leaf)
+      this.#residentKeys -= leaf.count
+    }
+    return before - this.#residentKeys
+  }
+
+  /** `digits`: of the prefix that names this place in the tree. */
+  #insertInto(node: TreeNode | undefined, key: Uint8Array, digits: number): TreeNode {
+    if (node === undefined) return this.#leafOf(key, digits)
     if (node instanceof Leaf) return this.#insertIntoLeaf(node, key)
     const shared = sharedDigits(node.sample, key, node.depth)
     if (shared < node.depth) {
       const children = new Array<TreeNode | undefined>(16).fill(undefined)
       children[digitAt(node.sample, 0, shared)] = node
-      children[digitAt(key, 0, shared)] = this.#leafOf(key)
+      children[digitAt(key, 0, shared)] = this.#leafOf(key, shared + 1)
       return new Branch(this.#epoch, shared, node.sample, children, node.count + 1)
     }
     const own =
@@ -118,46 +189,50 @@ export class RangeTree {
     own.count++
     own.digest = undefined
     const digit = digitAt(key, 0, own.depth)
-    own.children[digit] = this.#insertInto(own.children[digit], key)
+    own.children[digit] = this.#insertInto(own.children[digit], key, own.depth + 1)
     return own
   }
 
   #insertIntoLeaf(leaf: Leaf, key: Uint8Array): TreeNode {
-    const at = lowerBound(leaf, key)
+    const packed = this.#pages.keysOf(leaf)
+    const at = lowerBound(packed, leaf.count, key)
     const bytes = leaf.count * RANGE_KEY_BYTES
     let own = leaf
-    if (leaf.epoch !== this.#epoch || bytes === leaf.keys.length) {
+    let keys = packed
+    if (leaf.epoch !== this.#epoch || bytes === packed.length) {
       const room = Math.min(
         LIMITS.rangeLeafKeysMax + 1,
         Math.max(LEAF_KEYS_MIN_ROOM, leaf.count + (leaf.count >> 1) + 1)
       )
-      const keys = new Uint8Array(room * RANGE_KEY_BYTES)
-      keys.set(leaf.keys.subarray(0, bytes))
-      own = new Leaf(this.#epoch, keys, leaf.count)
+      keys = new Uint8Array(room * RANGE_KEY_BYTES)
+      keys.set(packed.subarray(0, bytes))
+      own = new Leaf(this.#epoch, leaf.digits, keys, leaf.count)
     }
-    own.keys.copyWithin((at + 1) * RANGE_KEY_BYTES, at * RANGE_KEY_BYTES, bytes)
-    own.keys.set(key, at * RANGE_KEY_BYTES)
+    keys.copyWithin((at + 1) * RANGE_KEY_BYTES, at * RANGE_KEY_BYTES, bytes)
+    keys.set(key, at * RANGE_KEY_BYTES)
     own.count++
     own.digest = undefined
-    return own.count > LIMITS.rangeLeafKeysMax ? this.#split(own.keys, 0, own.count) : own
+    if (own.count <= LIMITS.rangeLeafKeysMax) return own
+    this.#removed.add(toHex(key).slice(0, own.digits))
+    return this.#split(keys, 0, own.count, own.digits)
   }
 
-  #leafOf(key: Uint8Array): Leaf {
+  #leafOf(key: Uint8Array, digits: number): Leaf {
     const keys = new Uint8Array(LEAF_KEYS_MIN_ROOM * RANGE_KEY_BYTES)
     keys.set(key)
-    return new Leaf(this.#epoch, keys, 1)
+    return new Leaf(this.#epoch, digits, keys, 1)
   }
 
   /** The canonical tree over packed keys [from, to). */
-  #split(keys: Uint8Array, from: number, to: number): TreeNode {
+  #split(keys: Uint8Array, from: number, to: number, digits: number): TreeNode {
     if (to - from <= LIMITS.rangeLeafKeysMax) {
-      return new Leaf(this.#epoch, keys.slice(from * RANGE_KEY_BYTES, to * RANGE_KEY_BYTES), to - from)
+      return new Leaf(this.#epoch, digits, keys.slice(from * RANGE_KEY_BYTES, to * RANGE_KEY_BYTES), to - from)
     }
     const sample = keys.slice(from * RANGE_KEY_BYTES, (from + 1) * RANGE_KEY_BYTES)
     const depth = sharedDigits(sample, keyAt(keys, to - 1), RANGE_KEY_DIGITS)
     const children = new Array<TreeNode | undefined>(16).fill(undefined)
     for (const part of partition(keys, from, to, depth)) {
-      children[part.digit] = this.#split(keys, part.from, part.to)
+      children[part.digit] = this.#split(keys, part.from, part.to, depth + 1)
     }
     return new Branch(this.#epoch, depth, sample, children, to - from)
   }
@@ -166,11 +241,13 @@ export class RangeTree {
 /** A frozen set: what one session reconciles, however much is inserted meanwhile. */
 export class RangeTreeView {
   readonly #hasher: Hasher
+  readonly #pages: LeafPages
   readonly #root: TreeNode | undefined
 
   /** Made by RangeTree only: a view of nodes that may still change is good for one question at most. */
-  constructor(hasher: Hasher, root: TreeNode | undefined) {
+  constructor(hasher: Hasher, pages: LeafPages, root: TreeNode | undefined) {
     this.#hasher = hasher
+    this.#pages = pages
     this.#root = root
   }
 
@@ -180,11 +257,13 @@ export class RangeTreeView {
 
   /** 48 bytes. */
   root(): Uint8Array {
-    return this.#root === undefined ? this.#leafDigest(new Uint8Array(0)) : this.#digestOf(this.#root)
+    if (this.#root === undefined) return rangeLeafDigest(this.#hasher, new Uint8Array(0))
+    return this.#pages.digestOf(this.#root)
   }
 
   has(key: Uint8Array): boolean {
-    return holds(this.#root, key)
+    const leaf = leafFor(this.#root, key)
+    return leaf !== undefined && contains(this.#pages.keysOf(leaf), leaf.count, key)
   }
 
   /** The keys that begin with `prefix` (hexadecimal digits, at most 76), or undefined when there are none. */
@@ -209,13 +288,14 @@ export class RangeTreeView {
       const children = []
       for (let digit = 0; digit < 16; digit++) {
         const child = node.children[digit]
-        if (child !== undefined) children.push({ digit, count: child.count, digest: this.#digestOf(child) })
+        if (child !== undefined) children.push({ digit, count: child.count, digest: this.#pages.digestOf(child) })
       }
-      return { prefix: toHex(node.sample).slice(0, node.depth), children }
+      return { prefix: prefixOf(node), children }
     }
-    const first = keyAt(node.keys, from)
-    const depth = sharedDigits(first, keyAt(node.keys, to - 1), RANGE_KEY_DIGITS)
-    const children = partition(node.keys, from, to, depth).map((part) => ({
+    const keys = this.#pages.keysOf(node)
+    const first = keyAt(keys, from)
+    const depth = sharedDigits(first, keyAt(keys, to - 1), RANGE_KEY_DIGITS)
+    const children = partition(keys, from, to, depth).map((part) => ({
       digit: part.digit,
       count: part.to - part.from,
       digest: this.#digestOfPlace({ node, from: part.from, to: part.to })
@@ -230,11 +310,25 @@ export class RangeTreeView {
     const packed = new Uint8Array((place.to - place.from) * RANGE_KEY_BYTES)
     let offset = 0
     for (const leaf of leavesOf(place.node)) {
-      const part = leaf === place.node ? packedSlice(leaf, place.from, place.to) : packedSlice(leaf, 0, leaf.count)
+      const keys = this.#pages.keysOf(leaf)
+      const part = leaf === place.node ? packedSlice(keys, place.from, place.to) : packedSlice(keys, 0, leaf.count)
       packed.set(part, offset)
       offset += part.length
     }
     return packed
+  }
+
+  /** The greatest key, the caller's copy. */
+  last(): Uint8Array | undefined {
+    let node = this.#root
+    while (node instanceof Branch) node = node.children.findLast((child) => child !== undefined)
+    return node === undefined ? undefined : keyAt(this.#pages.keysOf(node), node.count - 1).slice()
+  }
+
+  /** Packed keys of the whole set, ascending, a leaf at a time. Not to be changed. */
+  *leaves(): Generator<Uint8Array> {
+    if (this.#root === undefined) return
+    for (const leaf of leavesOf(this.#root)) yield packedSlice(this.#pages.keysOf(leaf), 0, leaf.count)
   }
 
   /** At most `limit` keys in ascending order, those greater than `after` (all, when undefined). The caller's copies. */
@@ -246,7 +340,7 @@ export class RangeTreeView {
   keysUnder(prefix: Hex, after: Uint8Array | undefined, limit: number): Uint8Array[] {
     const keys: Uint8Array[] = []
     const place = this.#locate(prefix)
-    if (place !== undefined) collect(place, after, limit, keys)
+    if (place !== undefined) this.#pages.collect(place, after, limit, keys)
     return keys
   }
 
@@ -261,47 +355,17 @@ export class RangeTreeView {
       node = node.children[digitAt(low, 0, node.depth)]
     }
     if (node === undefined) return undefined
-    const from = lowerBound(node, low)
-    const to = upperBound(node, paddedKey(prefix, 'f'))
+    // The way down has compared every digit of the leaf's own prefix.
+    if (prefix.length <= node.digits) return { node, from: 0, to: node.count }
+    const keys = this.#pages.keysOf(node)
+    const from = lowerBound(keys, node.count, low)
+    const to = upperBound(keys, node.count, paddedKey(prefix, 'f'))
     return from < to ? { node, from, to } : undefined
   }
 
   #digestOfPlace({ node, from, to }: Place): Uint8Array {
-    if (from === 0 && to === node.count) return this.#digestOf(node)
+    if (from === 0 && to === node.count) return this.#pages.digestOf(node)
     assert(node instanceof Leaf, 'only a leaf is cut')
-    return this.#leafDigest(packedSlice(node, from, to))
+    return rangeLeafDigest(this.#hasher, packedSlice(this.#pages.keysOf(node), from, to))
   }
-
-  #digestOf(node: TreeNode): Uint8Array {
-    if (node.digest !== undefined) return node.digest
-    if (node instanceof Leaf) {
-      node.digest = this.#leafDigest(packedSlice(node, 0, node.count))
-      return node.digest
-    }
-    const bytes = new Uint8Array(2 + 16 * (1 + RANGE_DIGEST_BYTES))
-    bytes[0] = BRANCH_TAG
-    bytes[1] = node.depth
-    let offset = 2
-    for (let digit = 0; digit < 16; digit++) {
-      const child = node.children[digit]
-      if (child === undefined) continue
-      bytes[offset] = digit
-      bytes.set(this.#digestOf(child), offset + 1)
-      offset += 1 + RANGE_DIGEST_BYTES
-    }
-    node.digest = this.#hasher.sha384(bytes.subarray(0, offset))
-    return node.digest
-  }
-
-  #leafDigest(packed: Uint8Array): Uint8Array {
-    return rangeLeafDigest(this.#hasher, packed)
-  }
-}
-
-/** The digest of a range of at most 128 keys, given packed and ascending. */
-export function rangeLeafDigest(hasher: Hasher, packed: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(1 + packed.length)
-  bytes[0] = LEAF_TAG
-  bytes.set(packed, 1)
-  return hasher.sha384(bytes)
 }

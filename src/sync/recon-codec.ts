@@ -1,295 +1,353 @@
 /**
- * The frames of `/chrysalis/recon/1` (docs/WIRE.md §8). Each is one canonical CBOR array whose first item is the frame's
- * code. Decoding checks shape, counts, order and sizes, everything that can be judged from the bytes alone; whether a
- * frame was asked for is the business of the two machines.
+ * The frames of `/chrysalis/recon/1` (docs/WIRE.md §8.7). The first byte is the code, the rest follows by fixed widths and
+ * varints (sync/frame-bytes.ts). Decoding checks everything that can be judged from the bytes alone: widths, counts against
+ * the bytes that are left before anything is made for them, order, bounds, nothing left over. Whether a frame was asked for
+ * is the business of the machines.
  *
- * Prefixes travel as text, one lower-case hexadecimal digit per digit of the key; keys travel packed, 38 bytes each.
+ * What TREE and STEP carry depends on what was asked before; it is read by the walk (sync/recon-answers.ts), with the same
+ * care. Byte strings in a decoded frame are views of the bytes received.
  */
-import { compareText, fromHex, toHex, type Hex } from '../base/bytes.ts'
+import { compareBytes, compareText, fromHex, toHex, type Bytes, type Hex } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
-import { decodeCanonical, encodeCanonical, isBytes, isUint, type CborValue } from '../memory/codec.ts'
-import { refuse, type Checked } from '../memory/delta.ts'
-import type { SpaceId } from '../memory/ids.ts'
-import { RANGE_DIGEST_BYTES, RANGE_KEY_BYTES, RANGE_KEY_DIGITS } from './range-nodes.ts'
+import { RECORD_BYTES_MAX } from '../memory/delta-codec.ts'
+import type { DeltaId, SpaceId } from '../memory/ids.ts'
+import { WALL_MS_MAX } from '../memory/names.ts'
+import { FrameReader, FrameWriter } from './frame-bytes.ts'
+import { SHORT_ID_BYTES, SKETCH_CELL_BYTES } from './sketch.ts'
 
 export const RECON_PROTOCOL = '/chrysalis/recon/1'
-export const RECON_VERSION = 1
-/** Bytes of a child digest on the wire: the first 16 of 48. */
-export const RECON_DIGEST_BYTES = 16
+export const NONCE_BYTES = 16
+/** Bytes of the salted root in a HELLO. */
+export const ROOT_DIGEST_BYTES = 16
+const SPACE_BYTES = 16
+const ID_BYTES = 32
 
-export const REFUSALS = ['unknown-space', 'busy', 'version'] as const
+export const REFUSALS = ['unknown-space', 'busy'] as const
 export type Refusal = (typeof REFUSALS)[number]
 
-/** One range as the peer holds it: its keys, or where they branch and what is below. */
-export type Answer =
-  | { readonly kind: 'list'; readonly keys: readonly Hex[] }
-  | {
-      readonly kind: 'node'
-      /** The digits all keys of the range share: the prefix that was asked for, or longer. */
-      readonly prefix: Hex
-      /** Ascending by digit, two at least. */
-      readonly children: readonly { readonly digit: number; readonly digest: Uint8Array }[]
-    }
+/** What the responder says of itself in its first frame, unless that is EQUAL or REFUSED. */
+export interface Greeting {
+  /** Deltas under the prefix of the session. */
+  readonly count: number
+  readonly nowMs: number
+}
+
+export interface Hello {
+  readonly frame: 'hello'
+  readonly space: SpaceId
+  readonly nonce: Bytes
+  /** Only keys that begin with it are compared. */
+  readonly prefix: Hex
+  readonly count: number
+  /** The root, salted with the nonce: sync/recon-session.ts `rootDigest`. */
+  readonly root: Bytes
+  readonly nowMs: number
+  /** Differences this close to the receiver's clock are left to gossip. */
+  readonly settlingMs: number
+  /** The first cells of the sketch; undefined when there is none, empty when it was not worth sending. */
+  readonly cells: Bytes | undefined
+}
+
+export interface Part {
+  readonly prefix: Hex
+  readonly count: number
+}
 
 export type Frame =
-  | {
-      readonly frame: 'hello'
-      readonly version: number
-      readonly space: SpaceId
-      readonly count: number
-      readonly root: Uint8Array
-    }
+  | Hello
   | { readonly frame: 'equal' }
-  | { readonly frame: 'welcome'; readonly count: number; readonly root: Uint8Array }
   | { readonly frame: 'refused'; readonly reason: Refusal }
-  /** Ascending, none a prefix of the next. */
-  | { readonly frame: 'ask'; readonly prefixes: readonly Hex[] }
-  /** Answers to the first prefixes of the ask, in its order; as many as fit, one at least. */
-  | { readonly frame: 'answers'; readonly answers: readonly Answer[] }
+  /** Asks for cells of the sketch until `cells` of them have been sent. */
+  | { readonly frame: 'more'; readonly greeting: Greeting | undefined; readonly cells: number }
+  /** The next cells. */
+  | { readonly frame: 'cells'; readonly cells: Bytes }
   | {
-      readonly frame: 'want'
-      /** Keys of the ranges that are dated from `skipFromMs` to before `skipToMs`, or after `untilMs`, are left out. */
-      readonly skipFromMs: number
-      readonly skipToMs: number
-      readonly untilMs: number
-      readonly ranges: readonly Hex[]
-      readonly keys: readonly Hex[]
+      readonly frame: 'diff'
+      readonly greeting: Greeting | undefined
+      /** Nothing else differs. */
+      readonly complete: boolean
+      /** Short ids the sender will send. */
+      readonly pushes: number
+      /** Short ids the sender lacks, ascending. */
+      readonly wants: readonly Bytes[]
     }
-  | { readonly frame: 'next' }
+  | {
+      readonly frame: 'tree'
+      readonly greeting: Greeting | undefined
+      readonly nonce: Bytes
+      /** Differences there seem to be, 0 when nothing is known about it. */
+      readonly estimate: number
+      readonly body: Bytes
+    }
+  | { readonly frame: 'step'; readonly body: Bytes }
   | {
       readonly frame: 'deltas'
-      /** Ask with `next` for the rest. */
-      readonly more: boolean
-      /** Keys left out of this page because of the window in the want. */
+      /** No page follows. */
+      readonly last: boolean
+      /** Something that was found is not sent, because a budget ended. */
+      readonly cut: boolean
+      /** Keys passed over since the page before because they are too young, or dated too far ahead; at least so many. */
       readonly skipped: number
-      readonly records: readonly Uint8Array[]
+      readonly records: readonly Bytes[]
     }
-  | { readonly frame: 'push'; readonly records: readonly Uint8Array[] }
   | { readonly frame: 'ack'; readonly accepted: number; readonly known: number; readonly refused: number }
-  | { readonly frame: 'bye'; readonly complete: boolean }
+  | { readonly frame: 'outline'; readonly space: SpaceId; readonly prefix: Hex; readonly partDeltasMax: number }
+  /** Ascending, none a prefix of the next, no part empty. */
+  | { readonly frame: 'parts'; readonly parts: readonly Part[] }
+  /** Ascending. */
+  | { readonly frame: 'fetch'; readonly space: SpaceId; readonly ids: readonly DeltaId[] }
+  | { readonly frame: 'fetched'; readonly last: boolean; readonly records: readonly Bytes[] }
 
 /** By position: the code on the wire is the index plus one. It only grows. */
 const FRAMES = [
   'hello',
   'equal',
-  'welcome',
   'refused',
-  'ask',
-  'answers',
-  'want',
-  'next',
+  'more',
+  'cells',
+  'diff',
+  'tree',
+  'step',
   'deltas',
-  'push',
   'ack',
-  'bye'
+  'outline',
+  'parts',
+  'fetch',
+  'fetched'
 ] as const satisfies readonly Frame['frame'][]
 
-const MS_MAX = 2 ** 48
-const PREFIX = /^[0-9a-f]*$/
+/** Bits of the byte of flags in MORE, DIFF and TREE, and in DELTAS and FETCHED. */
+const GREETS = 1
+const COMPLETE = 2
+const LAST = 1
+const CUT = 2
 
-export function encodeReconFrame(frame: Frame): Uint8Array {
-  return encodeCanonical([FRAMES.indexOf(frame.frame) + 1, ...fieldsOf(frame)])
+/** Bytes of a frame around its records at most, and around each of them. */
+export const PAGE_HEAD_BYTES_MAX = 10
+export const RECORD_HEAD_BYTES_MAX = 3
+
+/** Bytes that records take in a page: a record and the number of its bytes are one thing. */
+export function recordBytes(records: readonly Bytes[]): number {
+  let bytes = 0
+  for (const { length } of records) bytes += length + (length < 0x80 ? 1 : length < 0x4000 ? 2 : 3)
+  return bytes
 }
 
-function fieldsOf(frame: Frame): CborValue[] {
+export function encodeReconFrame(frame: Frame): Bytes {
+  const writer = new FrameWriter().byte(FRAMES.indexOf(frame.frame) + 1)
+  writeFields(frame, writer)
+  return writer.done()
+}
+
+function writeFields(frame: Frame, writer: FrameWriter): void {
   switch (frame.frame) {
     case 'hello':
-      return [frame.version, hexBytes([frame.space]), frame.count, frame.root]
-    case 'welcome':
-      return [frame.count, frame.root]
-    case 'refused':
-      return [REFUSALS.indexOf(frame.reason) + 1]
-    case 'ask':
-      return [frame.prefixes]
-    case 'answers':
-      return [frame.answers.map(encodeAnswer)]
-    case 'want':
-      return [frame.skipFromMs, frame.skipToMs, frame.untilMs, frame.ranges, hexBytes(frame.keys)]
-    case 'deltas':
-      return [frame.more, frame.skipped, frame.records]
-    case 'push':
-      return [frame.records]
-    case 'ack':
-      return [frame.accepted, frame.known, frame.refused]
-    case 'bye':
-      return [frame.complete]
+      writeHello(frame, writer)
+      return
     case 'equal':
-    case 'next':
-      return []
+      return
+    case 'refused':
+      writer.byte(REFUSALS.indexOf(frame.reason) + 1)
+      return
+    case 'more':
+      writeGreeting(frame.greeting, 0, writer)
+      writer.varint(frame.cells)
+      return
+    case 'cells':
+      writer.bytes(frame.cells)
+      return
+    case 'diff':
+      writeGreeting(frame.greeting, frame.complete ? COMPLETE : 0, writer)
+      writer.varint(frame.pushes)
+      for (const want of frame.wants) writer.bytes(want)
+      return
+    case 'tree':
+      writeGreeting(frame.greeting, 0, writer)
+      writer.bytes(frame.nonce).varint(frame.estimate).bytes(frame.body)
+      return
+    case 'step':
+      writer.bytes(frame.body)
+      return
+    case 'deltas':
+      writer.byte((frame.last ? LAST : 0) | (frame.cut ? CUT : 0)).varint(frame.skipped)
+      writeRecords(frame.records, writer)
+      return
+    case 'ack':
+      writer.varint(frame.accepted).varint(frame.known).varint(frame.refused)
+      return
+    case 'outline':
+      writer.bytes(fromHex(frame.space)).prefix(frame.prefix).varint(frame.partDeltasMax)
+      return
+    case 'parts':
+      for (const part of frame.parts) writer.prefix(part.prefix).varint(part.count)
+      return
+    case 'fetch':
+      writer.bytes(fromHex(frame.space))
+      for (const id of frame.ids) writer.bytes(fromHex(id))
+      return
+    case 'fetched':
+      writer.byte(frame.last ? LAST : 0)
+      writeRecords(frame.records, writer)
+      return
   }
 }
 
-function encodeAnswer(answer: Answer): CborValue {
-  if (answer.kind === 'list') return hexBytes(answer.keys)
-  const digests = new Uint8Array(answer.children.length * RECON_DIGEST_BYTES)
-  let bitmap = 0
-  answer.children.forEach((child, index) => {
-    bitmap |= 1 << child.digit
-    digests.set(child.digest.subarray(0, RECON_DIGEST_BYTES), index * RECON_DIGEST_BYTES)
-  })
-  return [answer.prefix, bitmap, digests]
+function writeHello(hello: Hello, writer: FrameWriter): void {
+  const { space, nonce, prefix, count, root, nowMs, settlingMs, cells } = hello
+  writer.bytes(fromHex(space)).bytes(nonce).prefix(prefix).varint(count).bytes(root).varint(nowMs).varint(settlingMs)
+  // One more than the cells that follow, so that zero is left to say that there is no sketch.
+  writer.varint(cells === undefined ? 0 : cells.length / SKETCH_CELL_BYTES + 1)
+  if (cells !== undefined) writer.bytes(cells)
 }
 
-/** Bytes an answer takes in an answers frame, at most. */
-export function answerBytesMax(answer: Answer): number {
-  const heads = 16
-  if (answer.kind === 'list') return heads + answer.keys.length * RANGE_KEY_BYTES
-  return heads + answer.prefix.length + answer.children.length * RECON_DIGEST_BYTES
+function writeGreeting(greeting: Greeting | undefined, flags: number, writer: FrameWriter): void {
+  writer.byte(flags | (greeting === undefined ? 0 : GREETS))
+  if (greeting !== undefined) writer.varint(greeting.count).varint(greeting.nowMs)
 }
 
-/** Never throws. A hello of another version is decoded as far as its version, with the other fields empty. */
-export function decodeReconFrame(bytes: Uint8Array): Checked<Frame> {
-  const decoded = decodeCanonical(bytes, { bytesMax: LIMITS.reconFrameBytesMax })
-  if (!decoded.ok) return decoded
-  const items = decoded.value
-  if (!Array.isArray(items)) return refuse('shape', 'a frame is an array')
-  const [code, ...fields] = items as readonly CborValue[]
-  const name = isUint(code, FRAMES.length) ? FRAMES[code - 1] : undefined
-  if (name === undefined) return refuse('shape', 'no such frame')
-  const frame = decodeFields(name, fields)
-  return frame === undefined ? refuse('shape', `a malformed ${name} frame`) : { ok: true, value: frame }
+function writeRecords(records: readonly Bytes[], writer: FrameWriter): void {
+  for (const record of records) writer.varint(record.length).bytes(record)
 }
 
-const FIELD_COUNTS: Readonly<Record<Frame['frame'], number>> = {
-  hello: 4,
-  equal: 0,
-  welcome: 2,
-  refused: 1,
-  ask: 1,
-  answers: 1,
-  want: 5,
-  next: 0,
-  deltas: 3,
-  push: 1,
-  ack: 3,
-  bye: 1
+/** Undefined when the bytes are no frame. Never throws. */
+export function decodeReconFrame(bytes: Bytes): Frame | undefined {
+  if (bytes.length > LIMITS.reconFrameBytesMax) return undefined
+  const reader = new FrameReader(bytes)
+  const name = FRAMES[reader.byte() - 1]
+  if (name === undefined) return undefined
+  const frame = readFields(name, reader)
+  return reader.finished ? frame : undefined
 }
 
-function decodeFields(name: Frame['frame'], fields: readonly CborValue[]): Frame | undefined {
-  const [a, b, c, d] = fields
-  if (name === 'hello' && isUint(a) && a !== RECON_VERSION) {
-    return { frame: 'hello', version: a, space: '', count: 0, root: new Uint8Array(RANGE_DIGEST_BYTES) }
-  }
-  if (fields.length !== FIELD_COUNTS[name]) return undefined
+function readFields(name: Frame['frame'], reader: FrameReader): Frame {
   switch (name) {
     case 'hello':
-      return isUint(a) && isBytes(b, 16) && isUint(c) && isBytes(d, RANGE_DIGEST_BYTES)
-        ? { frame: name, version: a, space: toHex(b), count: c, root: d }
-        : undefined
-    case 'welcome':
-      return isUint(a) && isBytes(b, RANGE_DIGEST_BYTES) ? { frame: name, count: a, root: b } : undefined
+      return readHello(reader)
+    case 'equal':
+      return { frame: name }
     case 'refused': {
-      const reason = isUint(a, REFUSALS.length) ? REFUSALS[a - 1] : undefined
-      return reason === undefined ? undefined : { frame: name, reason }
+      const reason = REFUSALS[reader.byte() - 1]
+      if (reason === undefined) reader.reject()
+      return { frame: name, reason: reason ?? 'busy' }
     }
-    case 'ask': {
-      const prefixes = prefixesIn(a)
-      return prefixes === undefined || prefixes.length === 0 ? undefined : { frame: name, prefixes }
+    case 'more': {
+      const greeting = readGreeting(readFlags(reader, GREETS), reader)
+      return { frame: name, greeting, cells: atLeastOne(reader.varint(LIMITS.sketchCellsMax), reader) }
     }
-    case 'answers':
-      return decodeAnswers(a)
-    case 'want':
-      return decodeWant(fields)
+    case 'cells':
+      return { frame: name, cells: readCells(reader.left / SKETCH_CELL_BYTES, reader) }
+    case 'diff':
+      return readDiff(reader)
+    case 'tree': {
+      const greeting = readGreeting(readFlags(reader, GREETS), reader)
+      const nonce = reader.take(NONCE_BYTES)
+      return { frame: name, greeting, nonce, estimate: reader.varint(), body: reader.rest() }
+    }
+    case 'step':
+      return { frame: name, body: reader.rest() }
     case 'deltas': {
-      const records = recordsIn(c)
-      return typeof a === 'boolean' && isUint(b) && records !== undefined
-        ? { frame: name, more: a, skipped: b, records }
-        : undefined
-    }
-    case 'push': {
-      const records = recordsIn(a)
-      return records === undefined || records.length === 0 ? undefined : { frame: name, records }
+      const flags = readFlags(reader, LAST | CUT)
+      const [last, cut] = [(flags & LAST) !== 0, (flags & CUT) !== 0]
+      return { frame: name, last, cut, skipped: reader.varint(), records: readRecords(reader) }
     }
     case 'ack':
-      return isUint(a) && isUint(b) && isUint(c) ? { frame: name, accepted: a, known: b, refused: c } : undefined
-    case 'bye':
-      return typeof a === 'boolean' ? { frame: name, complete: a } : undefined
-    case 'equal':
-    case 'next':
-      return { frame: name }
+      return { frame: name, accepted: reader.varint(), known: reader.varint(), refused: reader.varint() }
+    case 'outline': {
+      const space = toHex(reader.take(SPACE_BYTES))
+      return { frame: name, space, prefix: reader.prefix(), partDeltasMax: atLeastOne(reader.varint(), reader) }
+    }
+    case 'parts':
+      return { frame: name, parts: readParts(reader) }
+    case 'fetch':
+      return { frame: name, space: toHex(reader.take(SPACE_BYTES)), ids: readIds(reader) }
+    case 'fetched':
+      return { frame: name, last: readFlags(reader, LAST) !== 0, records: readRecords(reader) }
   }
 }
 
-function decodeWant(fields: readonly CborValue[]): Frame | undefined {
-  const [skipFromMs, skipToMs, untilMs] = fields
-  const ranges = prefixesIn(fields[3])
-  const keys = keysIn(fields[4], LIMITS.reconIdsMax)
-  if (!isUint(skipFromMs, MS_MAX) || !isUint(skipToMs, MS_MAX) || !isUint(untilMs, MS_MAX)) return undefined
-  if (ranges === undefined || keys === undefined || ranges.length + keys.length === 0) return undefined
-  return { frame: 'want', skipFromMs, skipToMs, untilMs, ranges, keys }
+function readHello(reader: FrameReader): Hello {
+  const space = toHex(reader.take(SPACE_BYTES))
+  const nonce = reader.take(NONCE_BYTES)
+  const prefix = reader.prefix()
+  const count = reader.varint()
+  const root = reader.take(ROOT_DIGEST_BYTES)
+  const nowMs = reader.varint(WALL_MS_MAX)
+  const settlingMs = reader.varint(LIMITS.reconSettlingMsMax)
+  const told = reader.varint(LIMITS.sketchCellsMax + 1)
+  const cells = told === 0 ? undefined : reader.take((told - 1) * SKETCH_CELL_BYTES)
+  // A sketch is of the whole set: next to a prefix it would describe something else than what is compared.
+  if (cells !== undefined && prefix !== '') reader.reject()
+  return { frame: 'hello', space, nonce, prefix, count, root, nowMs, settlingMs, cells }
 }
 
-function decodeAnswers(value?: CborValue): Frame | undefined {
-  if (!Array.isArray(value) || value.length === 0 || value.length > LIMITS.reconPrefixesMax) return undefined
-  const answers: Answer[] = []
-  for (const item of value as readonly CborValue[]) {
-    const answer = decodeAnswer(item)
-    if (answer === undefined) return undefined
-    answers.push(answer)
+function readDiff(reader: FrameReader): Frame {
+  const flags = readFlags(reader, GREETS | COMPLETE)
+  const greeting = readGreeting(flags, reader)
+  const pushes = reader.varint(LIMITS.sketchCellsMax)
+  const count = reader.left / SHORT_ID_BYTES
+  if (!Number.isInteger(count) || count + pushes > LIMITS.sketchCellsMax) reader.reject()
+  const wants: Bytes[] = []
+  while (reader.left > 0) {
+    const want = reader.take(SHORT_ID_BYTES)
+    if (!ascends(wants[wants.length - 1], want)) reader.reject()
+    wants.push(want)
   }
-  return { frame: 'answers', answers }
+  return { frame: 'diff', greeting, complete: (flags & COMPLETE) !== 0, pushes, wants }
 }
 
-function decodeAnswer(item: CborValue): Answer | undefined {
-  if (item instanceof Uint8Array) {
-    const keys = keysIn(item, LIMITS.rangeListKeysMax)
-    return keys === undefined ? undefined : { kind: 'list', keys }
-  }
-  if (!Array.isArray(item) || item.length !== 3) return undefined
-  const [prefix, bitmap, digests] = item as readonly CborValue[]
-  if (!isPrefix(prefix) || prefix.length >= RANGE_KEY_DIGITS || !isUint(bitmap, 0xffff)) return undefined
-  const children: { digit: number; digest: Uint8Array }[] = []
-  if (!(digests instanceof Uint8Array)) return undefined
-  for (let digit = 0; digit < 16; digit++) {
-    if ((bitmap & (1 << digit)) === 0) continue
-    const offset = children.length * RECON_DIGEST_BYTES
-    children.push({ digit, digest: digests.subarray(offset, offset + RECON_DIGEST_BYTES) })
-  }
-  if (children.length < 2 || digests.length !== children.length * RECON_DIGEST_BYTES) return undefined
-  return { kind: 'node', prefix, children }
+function readGreeting(flags: number, reader: FrameReader): Greeting | undefined {
+  if ((flags & GREETS) === 0) return undefined
+  const count = reader.varint()
+  return { count, nowMs: reader.varint(WALL_MS_MAX) }
 }
 
-function isPrefix(value?: CborValue): value is string {
-  return typeof value === 'string' && value.length <= RANGE_KEY_DIGITS && PREFIX.test(value)
+function readFlags(reader: FrameReader, known: number): number {
+  const flags = reader.byte()
+  if ((flags & ~known) !== 0) reader.reject()
+  return flags
 }
 
-/** Ascending prefixes of which none begins another; undefined when they are not. */
-function prefixesIn(value?: CborValue): Hex[] | undefined {
-  if (!Array.isArray(value) || value.length > LIMITS.reconPrefixesMax) return undefined
-  const prefixes: Hex[] = []
-  for (const item of value as readonly CborValue[]) {
-    if (!isPrefix(item)) return undefined
-    const last = prefixes[prefixes.length - 1]
-    if (last !== undefined && (compareText(last, item) >= 0 || item.startsWith(last))) return undefined
-    prefixes.push(item)
-  }
-  return prefixes
+function readCells(count: number, reader: FrameReader): Bytes {
+  if (!Number.isInteger(count) || count < 1 || count > LIMITS.sketchCellsMax) reader.reject()
+  return reader.rest()
 }
 
-/** At most `max` packed keys, strictly ascending, as hexadecimal; undefined when they are not. */
-function keysIn(value: CborValue | undefined, max: number): Hex[] | undefined {
-  if (!(value instanceof Uint8Array)) return undefined
-  if (value.length % RANGE_KEY_BYTES !== 0 || value.length > max * RANGE_KEY_BYTES) return undefined
-  const keys: Hex[] = []
-  for (let at = 0; at < value.length; at += RANGE_KEY_BYTES) {
-    const key = toHex(value.subarray(at, at + RANGE_KEY_BYTES))
-    const last = keys[keys.length - 1]
-    if (last !== undefined && compareText(last, key) >= 0) return undefined
-    keys.push(key)
-  }
-  return keys
-}
-
-function recordsIn(value?: CborValue): Uint8Array[] | undefined {
-  if (!Array.isArray(value)) return undefined
-  const records: Uint8Array[] = []
-  for (const item of value as readonly CborValue[]) {
-    if (!(item instanceof Uint8Array)) return undefined
-    records.push(item)
-  }
+function readRecords(reader: FrameReader): Bytes[] {
+  const records: Bytes[] = []
+  while (reader.left > 0) records.push(reader.take(atLeastOne(reader.varint(RECORD_BYTES_MAX), reader)))
   return records
 }
 
-function hexBytes(texts: readonly Hex[]): Uint8Array {
-  return fromHex(texts.join(''))
+function readParts(reader: FrameReader): Part[] {
+  const parts: Part[] = []
+  while (reader.left > 0) {
+    const prefix = reader.prefix()
+    const count = atLeastOne(reader.varint(), reader)
+    const before = parts[parts.length - 1]?.prefix
+    const apart = before === undefined || (compareText(before, prefix) < 0 && !prefix.startsWith(before))
+    if (!apart || parts.length === LIMITS.reconPartsMax) reader.reject()
+    parts.push({ prefix, count })
+  }
+  return parts
+}
+
+function readIds(reader: FrameReader): DeltaId[] {
+  const count = reader.left / ID_BYTES
+  if (!Number.isInteger(count) || count < 1 || count > LIMITS.reconFetchIdsMax) reader.reject()
+  const ids: Bytes[] = []
+  while (reader.left > 0) {
+    const id = reader.take(ID_BYTES)
+    if (!ascends(ids[ids.length - 1], id)) reader.reject()
+    ids.push(id)
+  }
+  return ids.map(toHex)
+}
+
+function ascends(before: Bytes | undefined, next: Bytes): boolean {
+  return before === undefined || compareBytes(before, next) < 0
+}
+
+function atLeastOne(value: number, reader: FrameReader): number {
+  if (value === 0) reader.reject()
+  return value
 }

@@ -1,166 +1,328 @@
 /**
- * The initiator's walk down the two trees. Both sets are the same function of their keys, so ranges whose digests agree
- * are equal and are never looked into; where they differ, the walk asks on, oldest first and depth first, until each
- * difference is a key or a whole range that one side lacks. What we lack becomes wants, what the peer lacks becomes
- * outgoing ranges; both are ranges as long as possible, so that a long absence costs a few bytes, not a list of ids.
+ * The walk down two trees, by two equal sides. A range that differs is shown by one of them as it holds it, a short list
+ * of keys or a node with a digest for each range below; the other says what of it differs. What one side lacks entirely
+ * it is sent unasked, as a range however large, so that a long absence costs a few bytes and no list of ids.
  *
- * Nothing the peer says is believed further than it can be checked: a list must hash to the digest that was claimed for
- * it, and a branch must differ from ours somewhere.
+ * Both sides keep the same list of open ranges: a reply puts the ranges it leaves open at its front, in key order, and the
+ * side whose turn it is shows as many of the first ranges as its frame takes. What does not fit waits until what was
+ * found before it is done, oldest first. So neither can misread what the other speaks of, and the walk is over for
+ * both at the same frame: when nothing was shown and nothing is open, or when one says that it stops.
+ *
+ * Nothing is believed further than it can be checked: a range that was said to differ has to differ somewhere.
+ *
+ * Source: range-based set reconciliation (Meyer, SRDS 2023) over a Merkle trie with salted digests (docs/WIRE.md §8.7).
  */
-import { compareText, equalBytes, fromHex, type Hex } from '../base/bytes.ts'
+import { assert } from '../base/assert.ts'
+import { toHex, type Bytes, type Hex } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
-import type { Hasher } from '../ports/crypto.ts'
-import { RECON_DIGEST_BYTES, type Answer } from './recon-codec.ts'
-import type { OutgoingRange } from './recon-pages.ts'
-import { isSettling, type SessionLedger, type SettlingWindow, type Violation } from './recon-session.ts'
-import { rangeLeafDigest, type RangeTreeView } from './range-tree.ts'
+import { FrameReader, FrameWriter } from './frame-bytes.ts'
+import { keyAt, RANGE_KEY_BYTES } from './range-nodes.ts'
+import type { RangeTreeView } from './range-tree.ts'
+import {
+  NODE_BYTES_MAX,
+  NODE_REPLY_BYTES_MAX,
+  digitsOf,
+  listBytes,
+  listReplyBytesMax,
+  readAnswer,
+  readListReply,
+  readNodeReply,
+  writeList,
+  writeNode,
+  writeReply,
+  type NodeAnswer,
+  type Reply
+} from './recon-answers.ts'
+import type { SessionBounds, Violation } from './recon-session.ts'
+import type { ShortDigests } from './short-digest.ts'
 
-/** A range held by both sides, differently. */
-interface Open {
+/** What we hold and the peer lacks: a range but for some prefixes below it, or single keys. Ascending. */
+export type Finding =
+  | { readonly kind: 'range'; readonly prefix: Hex; readonly except: readonly Hex[] }
+  | { readonly kind: 'keys'; readonly keys: readonly Bytes[] }
+
+export interface WalkOptions {
+  readonly view: RangeTreeView
+  readonly digests: ShortDigests
+  /** Where the walk begins; everything when empty. */
   readonly prefix: Hex
-  /** The first 16 bytes of the peer's digest, as it claims. */
-  readonly claimed: Uint8Array
+  readonly bounds: SessionBounds
 }
 
-export interface Wants {
-  /** Ranges of which we hold nothing. */
-  readonly ranges: Hex[]
-  readonly keys: Hex[]
-}
+/** Bits of the byte of flags in front of a STEP. */
+const STOPS = 1
+const LEFT_OUT = 2
+/** Code, flags and the number of answers. */
+const STEP_HEAD_BYTES = 5
+
+/** An answer of ours that the peer will reply to. */
+type Shown =
+  | { readonly kind: 'list'; readonly prefix: Hex; readonly packed: Bytes; readonly count: number }
+  | { readonly kind: 'node'; readonly prefix: Hex; readonly bitmap: number }
 
 export class RangeWalk {
   readonly #view: RangeTreeView
-  readonly #hasher: Hasher
-  readonly #window: SettlingWindow
-  readonly #ledger: SessionLedger
-  /** Descending, so that the oldest range is taken from the end. */
-  readonly #frontier: Open[] = []
-  #asked: Open[] = []
-  readonly #wantRanges: Hex[] = []
-  readonly #wantKeys: Hex[] = []
-  readonly #lacking: OutgoingRange[] = []
+  readonly #digests: ShortDigests
+  readonly #bounds: SessionBounds
+  /** Ranges that differ and that nobody has shown yet; the first one last. The same on both sides. */
+  readonly #open: Hex[]
+  #shown: Shown[] = []
+  #replies: Reply[] = []
+  #findings: Finding[] = []
+  #expected = 0
+  #leftOut = false
+  #ended = false
+  #cut = false
 
-  /** Keys passed over because they are so young are booked in `ledger`. */
-  constructor(view: RangeTreeView, hasher: Hasher, window: SettlingWindow, ledger: SessionLedger) {
-    this.#view = view
-    this.#hasher = hasher
-    this.#window = window
-    this.#ledger = ledger
+  constructor(options: WalkOptions) {
+    this.#view = options.view
+    this.#digests = options.digests
+    this.#bounds = options.bounds
+    this.#open = [options.prefix]
   }
 
-  /** Ranges still to be asked about. */
-  get open(): number {
-    return this.#frontier.length
+  /** Nothing more will be said by either side. */
+  get ended(): boolean {
+    return this.#ended
   }
 
-  get wants(): number {
-    return this.#wantRanges.length + this.#wantKeys.length
+  /** Something that differs was not looked into, here or there. */
+  get cut(): boolean {
+    return this.#cut
   }
 
-  /** Whether a frame of wants is full. */
-  get wantsFull(): boolean {
-    return this.#wantRanges.length >= LIMITS.reconPrefixesMax || this.#wantKeys.length >= LIMITS.reconIdsMax
+  /** Deltas the peer was asked for, or said it will send. */
+  get expected(): number {
+    return this.#expected
   }
 
-  /** The peer's count and 48-byte root, from its welcome. */
-  begin(count: number, root: Uint8Array): Violation | undefined {
-    const empty = equalBytes(root, rangeLeafDigest(this.#hasher, new Uint8Array(0)))
-    if (empty !== (count === 0) || equalBytes(root, this.#view.root())) return 'contradiction'
-    if (empty) this.#lacks('', [])
-    else if (this.#view.count === 0) this.#wantRanges.push('')
-    else this.#frontier.push({ prefix: '', claimed: root.slice(0, RECON_DIGEST_BYTES) })
-    return undefined
+  /** Ranges open now. */
+  get openRanges(): number {
+    return this.#open.length
   }
 
-  /** The next prefixes to ask for, at most `max`. */
-  ask(max: number): Hex[] {
-    const count = Math.min(max, LIMITS.reconPrefixesMax, this.#frontier.length)
-    this.#asked = this.#frontier.splice(this.#frontier.length - count).reverse()
-    return this.#asked.map((range) => range.prefix)
+  /** Our keys in the open ranges. */
+  keysInOpen(): number {
+    let keys = 0
+    for (const prefix of this.#open) keys += this.#view.countAt(prefix)
+    return keys
   }
 
-  /** Answers to the first of the prefixes asked for; the others are asked again. */
-  answer(answers: readonly Answer[]): Violation | undefined {
-    if (answers.length > this.#asked.length) return 'unasked'
-    const deeper: Open[] = []
-    for (const [index, answer] of answers.entries()) {
-      const range = this.#asked[index] as Open
-      const violation = answer.kind === 'list' ? this.#list(range, answer.keys) : this.#node(range, answer, deeper)
+  /** What was found since the last call that the peer lacks. */
+  takeFindings(): Finding[] {
+    const findings = this.#findings
+    this.#findings = []
+    return findings
+  }
+
+  /** The body of a TREE: the whole range, shown. */
+  begin(): Bytes {
+    const writer = new FrameWriter()
+    this.#show(this.#next(), writer)
+    return writer.done()
+  }
+
+  /** Reads the body of a TREE. */
+  readTree(body: Bytes): Violation | undefined {
+    const reader = new FrameReader(body)
+    const violation = this.#readAnswers(1, reader)
+    return violation ?? (reader.finished ? undefined : 'malformed')
+  }
+
+  /** Reads the body of a STEP. */
+  readStep(body: Bytes): Violation | undefined {
+    if (this.#ended) return 'out-of-order'
+    const reader = new FrameReader(body)
+    const flags = reader.byte()
+    if ((flags & ~(STOPS | LEFT_OUT)) !== 0) return 'malformed'
+    this.#cut ||= flags !== 0
+    const opened: Hex[] = []
+    for (const shown of this.#shown) {
+      const violation = this.#readReply(shown, (flags & LEFT_OUT) !== 0, opened, reader)
+      if (reader.broken) return 'malformed'
       if (violation !== undefined) return violation
     }
-    this.#frontier.push(...this.#asked.slice(answers.length).reverse(), ...deeper.reverse())
-    this.#asked = []
+    this.#shown = []
+    if (this.#open.length + opened.length > this.#bounds.openRanges) return 'budget'
+    this.#reopen(opened)
+    const count = reader.varint()
+    if (reader.broken) return 'malformed'
+    if (count > this.#open.length) return 'unasked'
+    const stops = (flags & STOPS) !== 0
+    if (stops ? count > 0 : count === 0 && this.#open.length > 0) return 'no-progress'
+    const violation = this.#readAnswers(count, reader)
+    if (violation !== undefined) return violation
+    if (!reader.finished) return 'malformed'
+    this.#ended = count === 0
     return undefined
   }
 
-  /** Takes the oldest wants, at most `keysMax` keys, in ascending order. */
-  takeWants(keysMax: number): Wants {
-    const byText = (a: Hex, b: Hex): number => compareText(a, b)
-    this.#wantRanges.sort(byText)
-    this.#wantKeys.sort(byText)
-    return {
-      ranges: this.#wantRanges.splice(0, LIMITS.reconPrefixesMax),
-      keys: this.#wantKeys.splice(0, Math.min(keysMax, LIMITS.reconIdsMax))
+  /** The body of our next STEP. `room`: bytes that may still be spent on comparing, by both sides together. */
+  writeStep(room: number): Bytes {
+    assert(!this.#ended, 'the walk goes on')
+    const replies = new FrameWriter()
+    for (const reply of this.#replies) writeReply(reply, replies)
+    this.#replies = []
+    const answers = new FrameWriter()
+    const frameRoom = this.#bounds.frameBytes - STEP_HEAD_BYTES - replies.length
+    // The peer has to be able to reply to all that is shown.
+    let left = room - 2 * STEP_HEAD_BYTES - replies.length
+    let count = 0
+    for (; this.#open.length > 0; count++) {
+      const prefix = this.#open[this.#open.length - 1] as Hex
+      const { answer, reply } = this.#bytesMax(prefix)
+      if (answer + reply > left || (count > 0 && answers.length + answer > frameRoom)) break
+      left -= answer + reply
+      this.#show(this.#next(), answers)
     }
+    const stops = count === 0 && this.#open.length > 0
+    if (stops) this.#cut = true
+    this.#ended = count === 0
+    const flags = (stops ? STOPS : 0) | (this.#leftOut ? LEFT_OUT : 0)
+    this.#leftOut = false
+    return new FrameWriter().byte(flags).bytes(replies.done()).varint(count).bytes(answers.done()).done()
   }
 
-  /** Ranges of ours that the peer lacks, ascending. Ask once, when the walk is over. */
-  lacking(): OutgoingRange[] {
-    return this.#lacking.sort((a, b) => compareText(a.prefix, b.prefix))
+  // --- showing
+
+  #next(): Hex {
+    const prefix = this.#open.pop()
+    assert(prefix !== undefined, 'a range is open')
+    return prefix
   }
 
-  #list(range: Open, keys: readonly Hex[]): Violation | undefined {
-    if (keys.some((key) => !key.startsWith(range.prefix))) return 'unasked'
-    const digest = rangeLeafDigest(this.#hasher, fromHex(keys.join('')))
-    if (!equalBytes(digest.subarray(0, RECON_DIGEST_BYTES), range.claimed)) return 'contradiction'
-    let common = 0
-    for (const key of keys) {
-      const bytes = fromHex(key)
-      if (this.#view.has(bytes)) common++
-      else if (isSettling(this.#window, bytes)) this.#ledger.settling++
-      else this.#wantKeys.push(key)
+  #bytesMax(prefix: Hex): { answer: number; reply: number } {
+    const count = this.#view.countAt(prefix)
+    if (count > LIMITS.rangeListKeysMax) return { answer: NODE_BYTES_MAX, reply: NODE_REPLY_BYTES_MAX }
+    return { answer: listBytes(count), reply: listReplyBytesMax(count) }
+  }
+
+  #show(prefix: Hex, writer: FrameWriter): void {
+    const branch = this.#view.countAt(prefix) > LIMITS.rangeListKeysMax ? this.#view.branch(prefix) : undefined
+    if (branch === undefined) {
+      const packed = this.#view.list(prefix)
+      const count = packed.length / RANGE_KEY_BYTES
+      const keys: number[] = []
+      for (let i = 0; i < count; i++) keys.push(this.#digests.of(packed, i * RANGE_KEY_BYTES, RANGE_KEY_BYTES))
+      writeList(keys, writer)
+      this.#shown.push({ kind: 'list', prefix, packed, count })
+      return
     }
-    if (this.#view.countAt(range.prefix) > common) this.#lacks(range.prefix, keys)
+    let bitmap = 0
+    const digests: number[] = []
+    for (const child of branch.children) {
+      bitmap |= 1 << child.digit
+      digests.push(this.#digests.of(child.digest))
+    }
+    writeNode(prefix, { prefix: branch.prefix, bitmap, digests }, writer)
+    this.#shown.push({ kind: 'node', prefix: branch.prefix, bitmap })
+  }
+
+  // --- replies to what we showed
+
+  #readReply(shown: Shown, leftOut: boolean, opened: Hex[], reader: FrameReader): Violation | undefined {
+    if (shown.kind === 'node') {
+      const reply = readNodeReply(reader) as Reply & { kind: 'node' }
+      if ((reply.open & ~shown.bitmap) !== 0) return 'unasked'
+      if (reply.open === 0 && reply.pushes === 0 && !leftOut) return 'contradiction'
+      for (const digit of digitsOf(reply.open)) opened.push(shown.prefix + digit.toString(16))
+      this.#expect(reply.pushes)
+      return undefined
+    }
+    const reply = readListReply(shown.count, reader)
+    if (reply.kind === 'reopen') {
+      opened.push(shown.prefix)
+      return undefined
+    }
+    if (reply.kind !== 'list') return 'malformed'
+    const keys: Bytes[] = []
+    for (let i = 0; i < reply.wanted.length; i++) if (reply.wanted[i] === true) keys.push(keyAt(shown.packed, i))
+    if (keys.length === 0 && reply.pushes === 0) return 'contradiction'
+    if (keys.length > 0) this.#findings.push({ kind: 'keys', keys })
+    this.#expect(reply.pushes)
     return undefined
   }
 
-  #node(range: Open, node: Answer & { kind: 'node' }, deeper: Open[]): Violation | undefined {
-    if (!node.prefix.startsWith(range.prefix)) return 'unasked'
-    let differs = false
-    if (this.#view.countAt(range.prefix) > this.#view.countAt(node.prefix)) {
-      this.#lacksBeside(range.prefix, node.prefix)
-      differs = true
-    }
-    const theirs = new Map(node.children.map((child) => [child.digit, child.digest]))
-    for (let digit = 0; digit < 16; digit++) {
-      const prefix = node.prefix + digit.toString(16)
-      const claimed = theirs.get(digit)
-      const own = this.#view.at(prefix)
-      if (claimed === undefined) {
-        if (own === undefined) continue
-        this.#lacks(prefix, [])
-      } else if (own === undefined) this.#wantRanges.push(prefix)
-      else if (equalBytes(own.digest.subarray(0, RECON_DIGEST_BYTES), claimed)) continue
-      else deeper.push({ prefix, claimed })
-      differs = true
-    }
-    return differs ? undefined : 'contradiction'
+  /** Sums of claims: they may be anything, and are of use only as long as they are small. */
+  #expect(deltas: number): void {
+    this.#expected = Math.min(Number.MAX_SAFE_INTEGER, this.#expected + deltas)
   }
 
-  /**
-   * The peer has nothing below `outer` but what begins with `inner`: every branch of ours that leaves the way between the
-   * two is lacking. Branch by branch, because what lies below `inner` is walked on its own, and ranges must not overlap.
-   */
-  #lacksBeside(outer: Hex, inner: Hex): void {
-    for (let length = outer.length; length < inner.length; length++) {
-      for (let digit = 0; digit < 16; digit++) {
-        const beside = inner.slice(0, length) + digit.toString(16)
-        if (!inner.startsWith(beside) && this.#view.countAt(beside) > 0) this.#lacks(beside, [])
+  // --- what the peer shows
+
+  #readAnswers(count: number, reader: FrameReader): Violation | undefined {
+    const opened: Hex[] = []
+    for (let i = 0; i < count; i++) {
+      const prefix = this.#next()
+      const answer = readAnswer(prefix, reader)
+      if (reader.broken) return 'malformed'
+      const reply =
+        answer.kind === 'list'
+          ? this.#compareList(prefix, answer.keys, opened)
+          : this.#compareNode(prefix, answer.node, opened)
+      if (reply === undefined) return 'contradiction'
+      this.#replies.push(reply)
+    }
+    this.#reopen(opened)
+    return undefined
+  }
+
+  /** Undefined when the list is the very range we hold. */
+  #compareList(prefix: Hex, theirs: readonly number[], opened: Hex[]): Reply | undefined {
+    const count = this.#view.countAt(prefix)
+    if (count > LIMITS.reconMatchKeysMax && theirs.length > 0) {
+      opened.push(prefix)
+      return { kind: 'reopen' }
+    }
+    const ours = new Map<number, Bytes>()
+    const packed = theirs.length === 0 ? new Uint8Array(0) : this.#view.list(prefix)
+    for (let at = 0; at < packed.length; at += RANGE_KEY_BYTES) {
+      ours.set(this.#digests.of(packed, at, RANGE_KEY_BYTES), packed.subarray(at, at + RANGE_KEY_BYTES))
+    }
+    const except: Hex[] = []
+    const wanted = theirs.map((digest) => {
+      const own = ours.get(digest)
+      if (own === undefined) return true
+      ours.delete(digest)
+      except.push(toHex(own))
+      return false
+    })
+    const pushes = count - except.length
+    const wants = theirs.length - except.length
+    if (pushes === 0 && wants === 0) return undefined
+    if (pushes > 0) this.#findings.push({ kind: 'range', prefix, except })
+    this.#expect(wants)
+    return { kind: 'list', wanted, pushes }
+  }
+
+  /** Undefined when the node differs from our range nowhere. */
+  #compareNode(prefix: Hex, node: NodeAnswer, opened: Hex[]): Reply | undefined {
+    let [open, differing, below] = [0, 0, 0]
+    const except: Hex[] = []
+    for (const [index, digit] of digitsOf(node.bitmap).entries()) {
+      const child = node.prefix + digit.toString(16)
+      except.push(child)
+      const own = this.#view.at(child)
+      below += own?.count ?? 0
+      if (own !== undefined && this.#digests.of(own.digest) === node.digests[index]) continue
+      differing++
+      // Of the answers of this frame, those still to be read count as open: each may have to stay so.
+      if (this.#open.length + opened.length >= this.#bounds.openRanges) {
+        this.#leftOut = true
+        this.#cut = true
+        continue
       }
+      open |= 1 << digit
+      opened.push(child)
     }
+    const pushes = this.#view.countAt(prefix) - below
+    if (differing === 0 && pushes === 0) return undefined
+    if (pushes > 0) this.#findings.push({ kind: 'range', prefix, except })
+    return { kind: 'node', open, pushes }
   }
 
-  #lacks(prefix: Hex, except: readonly Hex[]): void {
-    this.#lacking.push({ prefix, except, explicit: false })
+  /** Puts ranges in front of what is open, the first one first. */
+  #reopen(ranges: readonly Hex[]): void {
+    for (let i = ranges.length - 1; i >= 0; i--) this.#open.push(ranges[i] as Hex)
   }
 }

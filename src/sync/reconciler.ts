@@ -1,391 +1,342 @@
 /**
  * Anti-entropy between two replicas of one space: two pure state machines that exchange frames (sync/recon-codec.ts) until
- * both hold the union of their deltas. The initiator drives; the responder only answers. One request is in flight at any
- * time and every answer is a bounded page, so that neither side can be made to buffer more than it asked for.
+ * both hold the union of their deltas. Finding what differs is a conversation in turns; moving it goes on beside it, both
+ * ways at once (sync/recon-transfer.ts).
  *
- *   HELLO → EQUAL (end) | REFUSED (end) | WELCOME
- *   then, oldest ranges first: ASK → ANSWERS …, and as differences come to light WANT → DELTAS, NEXT → DELTAS …
- *   then what the responder lacks: PUSH → ACK …
- *   then BYE.
+ *   initiator                          responder
+ *   HELLO (root, first cells)    →
+ *                                ←     EQUAL | REFUSED                         the end
+ *                                ←     DIFF                                    the sketch has told everything
+ *                                ←     MORE           CELLS →  ←  MORE | DIFF | TREE
+ *                                ←     [DIFF of a part,] TREE                  the sketch has not
+ *   STEP                         →
+ *                                ←     STEP …                                  until nothing is open
  *
- * The trees compared are snapshots taken when the session began; what arrives meanwhile is for gossip and for the next
+ * The sets compared are snapshots taken when the session began; what arrives meanwhile is for gossip and for the next
  * session. A lying peer can withhold what it has and waste one session's budget, nothing else: every delta still enters
- * by the replica's one door. The machines do not verify signatures and keep no time (the driver has the deadline).
+ * by the replica's one door. The machines do not verify signatures and keep no time (the driver has the deadlines).
  *
- * Source: range-based set reconciliation (Meyer, SRDS 2023) over a Merkle trie instead of summed fingerprints, whose
- * algebra can be attacked. Every byte is in docs/WIRE.md §8.
+ * Sources: rateless IBLT (Yang et al., SIGCOMM 2024) in front of range-based set reconciliation (Meyer, SRDS 2023) over a
+ * Merkle trie with digests salted for each session. Every byte is in docs/WIRE.md §8.7.
  */
-import { assert } from '../base/assert.ts'
-import { compareBytes, compareText, equalBytes, toHex, type Hex } from '../base/bytes.ts'
+import { compareBytes, equalBytes, toHex, type Bytes, type Hex } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { SpaceId } from '../memory/ids.ts'
 import type { Hasher } from '../ports/crypto.ts'
-import { RECON_VERSION, answerBytesMax } from './recon-codec.ts'
-import type { Answer, Frame, Refusal } from './recon-codec.ts'
-import { Machine } from './recon-machine.ts'
-import { OutgoingPages, type OutgoingRange, type Page } from './recon-pages.ts'
-import { SETTLING_MS, settlingWindow } from './recon-session.ts'
-import type { KeyOf, SessionAction, SettlingWindow, Violation } from './recon-session.ts'
+import type { SetSnapshot } from './delta-set.ts'
+import { rangeLeafDigest, type RangeTreeView } from './range-tree.ts'
+import { type Frame, type Greeting, type Hello, type Refusal } from './recon-codec.ts'
+import { SessionMachine, type CompareFrame, type MachineOptions } from './recon-machine.ts'
+import { rootDigest, SETTLING_MS, settlingWindow, type SessionAction, type Violation } from './recon-session.ts'
+import { cellsAtFirst, HELLO_CELLS, isSpread, SKETCH_KEYS_MIN, SketchTalk, type Peeled } from './recon-sketch.ts'
 import { RangeWalk } from './recon-walk.ts'
-import { RANGE_KEY_BYTES, RANGE_KEY_DIGITS } from './range-nodes.ts'
-import type { RangeTreeView } from './range-tree.ts'
+import { ShortDigests, shortDigestKey } from './short-digest.ts'
+import { SKETCH_CELL_BYTES } from './sketch.ts'
 
-export interface InitiatorOptions {
+export interface InitiatorOptions extends MachineOptions {
   readonly space: SpaceId
-  /** RangeTree.snapshot() of the space. */
-  readonly tree: RangeTreeView
+  /** DeltaSet.snapshot() of the space. */
+  readonly set: SetSnapshot
   readonly hasher: Hasher
-  readonly keyOf: KeyOf
+  /** 16 random bytes, never used before. */
+  readonly nonce: Bytes
   readonly nowMs: number
   /** Differences younger than this are left to gossip. Default 2 s; 0 leaves nothing, at the price of double fetches. */
   readonly settlingMs?: number
+  /** The last session found nothing: the first cells of the sketch are kept back until they are asked for. */
+  readonly expectEqual?: boolean
+  /** Compare only keys that begin with these digits. No sketch is used, and nothing follows for the rest of the set. */
+  readonly prefix?: Hex
 }
 
-export interface ResponderOptions {
+export interface ResponderOptions extends MachineOptions {
+  readonly hasher: Hasher
   /** The snapshot of a space; undefined when it is none of ours, `busy` when there are sessions enough. */
-  readonly find: (space: SpaceId) => RangeTreeView | 'busy' | undefined
-  readonly keyOf: KeyOf
+  readonly find: (space: SpaceId) => SetSnapshot | 'busy' | undefined
+  /** 16 random bytes, never used before. Asked for once at most. */
+  readonly nonce: () => Bytes
+  readonly nowMs: () => number
 }
-
-/** Metadata kept back while walking, so that what was found can also be fetched and pushed. */
-const TRANSFER_RESERVE_BYTES = 196_608
-/** Metadata kept back for the heads of pages and acknowledgements while transferring. */
-const PAGE_RESERVE_BYTES = 16_384
-/** What one prefix may cost: asked for, and answered with a list of 32 keys. */
-const ASKED_BYTES_MAX = RANGE_KEY_DIGITS + 4 + LIMITS.rangeListKeysMax * RANGE_KEY_BYTES + 16
-/** A frame full of wanted ranges. */
-const WANTED_RANGES_BYTES_MAX = LIMITS.reconPrefixesMax * (RANGE_KEY_DIGITS + 3)
-/** A wanted key, and the head of the record that answers it. */
-const WANTED_KEY_BYTES = RANGE_KEY_BYTES + 8
-
-type Awaited = 'nothing' | 'welcome' | 'answers' | 'deltas' | 'delivery' | 'records' | 'ack'
 
 /** The side that opened the channel. */
-export class Initiator extends Machine {
+export class Initiator extends SessionMachine {
   readonly #options: InitiatorOptions
-  readonly #window: SettlingWindow
-  readonly #walk: RangeWalk
-  #awaiting: Awaited = 'nothing'
-  /** What the last want asked for, ascending: ranges, and keys as ranges of one. */
-  #expected: Hex[] = []
-  /** Index of the expected range that the last record fell into. */
-  #reached = -1
-  #matched = 0
-  #lastKey: Uint8Array | undefined = undefined
-  #more = false
-  /** The peer left young keys out of a range, so an empty one is no sign of withholding. */
-  #skipped = false
-  #pages: OutgoingPages | undefined = undefined
-  #pushed: Page | undefined = undefined
-  /** The session's budget ran out before everything was fetched. */
-  #cut = false
-  /** What the walk found lacking at the peer was gone through to the end. */
-  #pushedAll = false
-  /** Something of it was refused, or left to gossip. */
-  #pushLeft = false
+  readonly #prefix: Hex
+  readonly #sketch: SetSnapshot['sketch']
+  #awaiting: 'greeting' | 'cells' | 'tree' | 'step' | 'nothing' = 'nothing'
+  /** Cells sent so far. */
+  #cells = 0
+  #mores = 0
+  /** The sketch was taken up again after a look at the tree. */
+  #switched = false
 
   constructor(options: InitiatorOptions) {
-    super(options.keyOf)
+    super(options)
     this.#options = options
-    this.#window = settlingWindow(options.nowMs, options.settlingMs ?? SETTLING_MS)
-    this.#walk = new RangeWalk(options.tree, options.hasher, this.#window, this.ledger)
+    this.#prefix = options.prefix ?? ''
+    const { tree, sketch } = options.set
+    this.#sketch = this.#prefix === '' && tree.count >= SKETCH_KEYS_MIN ? sketch : undefined
+    this.ledger.prefix = this.#prefix
+    this.ledger.ownCount = tree.countAt(this.#prefix)
   }
 
   protected onStart(): SessionAction[] {
-    const { space, tree } = this.#options
-    const hello: Frame = { frame: 'hello', version: RECON_VERSION, space, count: tree.count, root: tree.root() }
-    return this.#request(hello, 'welcome')
+    const { space, set, hasher, nonce, nowMs, settlingMs, expectEqual } = this.#options
+    this.#cells = this.#sketch === undefined || expectEqual === true ? 0 : Math.min(HELLO_CELLS, this.#sketch.length)
+    this.#awaiting = 'greeting'
+    const hello: Hello = {
+      frame: 'hello',
+      space,
+      nonce,
+      prefix: this.#prefix,
+      count: this.ledger.ownCount,
+      root: rootDigest(hasher, nonce, rootUnder(hasher, set.tree, this.#prefix)),
+      nowMs,
+      settlingMs: settlingMs ?? SETTLING_MS,
+      cells: this.#sketch?.cells(0, this.#cells)
+    }
+    return [this.send(hello)]
   }
 
-  protected onFrame(frame: Frame): SessionAction[] {
+  protected onCompare(frame: CompareFrame): SessionAction[] {
     const awaiting = this.#awaiting
     this.#awaiting = 'nothing'
-    this.ledger.roundTrips++
-    if (awaiting === 'welcome') {
-      if (frame.frame === 'equal') return this.end(this.ledger.outcome('equal', true))
-      if (frame.frame === 'refused') return this.end(this.ledger.broken(`the peer refused: ${frame.reason}`))
-      if (frame.frame === 'welcome') return this.#go(this.#walk.begin(frame.count, frame.root))
-    }
-    if (awaiting === 'answers' && frame.frame === 'answers') return this.#go(this.#walk.answer(frame.answers))
-    if (awaiting === 'deltas' && frame.frame === 'deltas') return this.#received(frame)
-    if (awaiting === 'ack' && frame.frame === 'ack') return this.#acknowledged(frame)
+    // What a sketch told in part comes in front of a TREE, with which it is one answer.
+    if (frame.frame !== 'diff' || frame.complete) this.ledger.roundTrips++
+    if (awaiting === 'greeting') {
+      if (frame.frame === 'equal') {
+        this.ledger.peerCount = this.ledger.ownCount
+        return this.end(this.ledger.outcome('equal', { peerHoldsAll: this.#prefix === '' }))
+      }
+      if (frame.frame === 'refused') return this.refused(frame.reason, 'the peer refused')
+      const violation = this.#greet(frame)
+      if (violation !== undefined) return this.violate(violation)
+    } else if ('greeting' in frame && frame.greeting !== undefined) return this.violate('out-of-order')
+    const talking = awaiting === 'greeting' || awaiting === 'cells'
+    if (frame.frame === 'more' && talking) return this.#more(frame.cells)
+    if (frame.frame === 'diff' && talking) return this.#diff(frame, awaiting === 'greeting')
+    if (frame.frame === 'tree' && (talking || awaiting === 'tree')) return this.#tree(frame)
+    if (frame.frame === 'step' && awaiting === 'step') return this.#step(frame.body)
     return this.violate('out-of-order')
   }
 
-  protected onLoaded(records: readonly Uint8Array[]): SessionAction[] {
-    if (this.#awaiting !== 'records') return []
-    this.#pages?.loaded(records)
-    return this.#push()
+  #greet(frame: CompareFrame): Violation | undefined {
+    const greeting = 'greeting' in frame ? frame.greeting : undefined
+    if (greeting === undefined) return 'out-of-order'
+    const { space, set, settlingMs } = this.#options
+    this.ledger.peerCount = greeting.count
+    const window = settlingWindow(greeting.nowMs, settlingMs ?? SETTLING_MS)
+    this.openTransfer(space, set, window)
+    return undefined
   }
 
-  protected onDelivered(): SessionAction[] {
-    return this.#awaiting === 'delivery' ? this.#afterPage() : []
+  #more(cells: number): SessionAction[] {
+    if (this.#sketch === undefined || cells <= this.#cells) return this.violate('unasked')
+    if (++this.#mores > LIMITS.reconMoresMax) return this.violate('budget')
+    return this.proceed([this.#sendCells(this.#sketch, cells)])
   }
 
-  #request(frame: Frame, awaiting: Awaited): SessionAction[] {
-    this.#awaiting = awaiting
-    return [this.send(frame)]
+  #sendCells(sketch: NonNullable<SetSnapshot['sketch']>, until: number): SessionAction {
+    const cells = sketch.cells(this.#cells, until)
+    this.#cells = until
+    this.#awaiting = 'cells'
+    return this.send({ frame: 'cells', cells })
   }
 
-  #go(violation: Violation | undefined): SessionAction[] {
-    return violation === undefined ? this.#advance() : this.violate(violation)
+  #diff(diff: Frame & { frame: 'diff' }, first: boolean): SessionAction[] {
+    if (this.#sketch === undefined || this.#cells === 0) return this.violate('unasked')
+    if (first && diff.wants.length + diff.pushes === 0) return this.violate('contradiction')
+    this.ledger.sketched = true
+    this.expectedOfSketch += diff.pushes
+    this.offerShorts(diff.wants)
+    if (diff.complete) this.endOfComparison()
+    else this.#awaiting = 'tree'
+    return this.proceed([])
   }
 
-  /** Chooses the next request: walk on while a frame of wants is not full, fetch, and push when there is no more. */
-  #advance(): SessionAction[] {
-    const { ledger } = this
-    const walk = this.#walk
-    if (ledger.deltasLeft === 0) return this.#finish()
-    const askable = Math.floor((ledger.metadataLeft - TRANSFER_RESERVE_BYTES) / ASKED_BYTES_MAX)
-    if (walk.open > 0 && askable > 0 && !walk.wantsFull) {
-      return this.#request({ frame: 'ask', prefixes: walk.ask(askable) }, 'answers')
+  #tree(tree: Frame & { frame: 'tree' }): SessionAction[] {
+    const { hasher, nonce, set } = this.#options
+    const digests = new ShortDigests(shortDigestKey(hasher, nonce, tree.nonce))
+    const walk = new RangeWalk({ view: set.tree, digests, prefix: this.#prefix, bounds: this.bounds })
+    const violation = walk.readTree(tree.body)
+    if (violation !== undefined) return this.violate(violation)
+    if (this.#sketch !== undefined && !this.#switched && isSpread(walk.openRanges, walk.keysInOpen(), tree.estimate)) {
+      // What the walk has found is dropped: the sketch will find it again.
+      this.#switched = true
+      const until = Math.min(cellsAtFirst(tree.estimate, this.#cells), this.#sketch.length)
+      if (until > this.#cells) return this.proceed([this.#sendCells(this.#sketch, until)])
     }
-    if (walk.wants > 0) {
-      const keyRoom = ledger.metadataLeft - PAGE_RESERVE_BYTES - WANTED_RANGES_BYTES_MAX
-      const keysMax = Math.min(ledger.deltasLeft, Math.floor(keyRoom / WANTED_KEY_BYTES))
-      if (keysMax > 0) return this.#want(keysMax)
-    }
-    return this.#push()
+    return this.#answer(walk)
   }
 
-  #want(keysMax: number): SessionAction[] {
-    const { ranges, keys } = this.#walk.takeWants(keysMax)
-    this.#expected = [...ranges, ...keys].sort(compareText)
-    this.#reached = -1
-    this.#matched = 0
-    this.#lastKey = undefined
-    this.#skipped = false
-    const { fromMs, toMs, untilMs } = this.#window
-    const want: Frame = { frame: 'want', skipFromMs: fromMs, skipToMs: toMs, untilMs, ranges, keys }
-    return this.#request(want, 'deltas')
+  #step(body: Bytes): SessionAction[] {
+    const walk = this.walk
+    if (walk === undefined) return this.violate('out-of-order')
+    const violation = walk.readStep(body)
+    return violation === undefined ? this.#answer(walk) : this.violate(violation)
   }
 
-  #received(frame: Frame & { frame: 'deltas' }): SessionAction[] {
-    const { records, more, skipped } = frame
-    if (more && records.length === 0) return this.violate('no-progress')
-    if (records.length > this.ledger.deltasLeft) return this.violate('budget')
-    const keys = this.keysOf(records)
-    if (!Array.isArray(keys)) return this.violate(keys)
-    if (keys.some((key) => !this.#expects(key))) return this.violate('unasked')
-    this.ledger.received += records.length
-    this.ledger.settling += Math.min(skipped, LIMITS.reconSessionDeltasMax)
-    this.#skipped ||= skipped > 0
-    this.#more = more
-    if (records.length === 0) return this.#afterPage()
-    this.#awaiting = 'delivery'
-    return [{ action: 'deliver', records }]
-  }
-
-  /** Whether a received key lies in what was asked for, beyond the one before it. */
-  #expects(key: Uint8Array): boolean {
-    if (this.#lastKey !== undefined && compareBytes(this.#lastKey, key) >= 0) return false
-    const hex = toHex(key)
-    let index = Math.max(this.#reached, 0)
-    while (index < this.#expected.length && !hex.startsWith(this.#expected[index] as Hex)) index++
-    if (index === this.#expected.length) return false
-    if (index !== this.#reached) this.#matched++
-    this.#reached = index
-    this.#lastKey = key
-    return true
-  }
-
-  #afterPage(): SessionAction[] {
-    if (this.#more) {
-      if (this.ledger.deltasLeft > 0 && this.ledger.metadataLeft > PAGE_RESERVE_BYTES) {
-        return this.#request({ frame: 'next' }, 'deltas')
-      }
-      this.#cut = true
-    } else if (!this.#skipped) this.ledger.withheld += this.#expected.length - this.#matched
-    return this.#advance()
-  }
-
-  #push(): SessionAction[] {
-    const { ledger } = this
-    this.#pages ??= new OutgoingPages(this.#options.tree, this.#walk.lacking(), this.#window, (record) =>
-      this.keyOf(record)
-    )
-    if (ledger.deltasLeft === 0 || ledger.metadataLeft < PAGE_RESERVE_BYTES) return this.#finish()
-    const step = this.#pages.next(ledger.deltasLeft)
-    if (step.step === 'load') {
-      this.#awaiting = 'records'
-      return [{ action: 'load', keys: step.keys }]
-    }
-    ledger.settling += step.page.skipped
-    // Young keys are left to gossip: whether it delivers them is not known here.
-    if (step.page.skipped > 0) this.#pushLeft = true
-    if (step.page.records.length === 0) return this.#pushesEnd()
-    this.#pushed = step.page
-    return this.#request({ frame: 'push', records: step.page.records }, 'ack')
-  }
-
-  #acknowledged(ack: Frame & { frame: 'ack' }): SessionAction[] {
-    const page = this.#pushed
-    if (page === undefined || ack.accepted + ack.known + ack.refused !== page.records.length) {
-      return this.violate('count')
-    }
-    this.ledger.sent += page.records.length
-    this.ledger.lacked.push(...page.keys)
-    if (ack.refused > 0) this.#pushLeft = true
-    return page.more ? this.#push() : this.#pushesEnd()
-  }
-
-  #pushesEnd(): SessionAction[] {
-    this.#pushedAll = true
-    return this.#finish()
-  }
-
-  #finish(): SessionAction[] {
-    const { settling, withheld, refused } = this.ledger
-    const peerHoldsAll = this.#walk.open === 0 && this.#pushedAll && !this.#pushLeft
-    const complete = peerHoldsAll && !this.#cut && this.#walk.wants + settling + withheld + refused === 0
-    const bye = this.send({ frame: 'bye', complete })
-    return [bye, ...this.end(this.ledger.outcome(complete ? 'repaired' : 'partial', peerHoldsAll))]
-  }
-
-  protected spaceId(): SpaceId {
-    return this.#options.space
+  #answer(walk: RangeWalk): SessionAction[] {
+    this.walk = walk
+    const actions = this.step(walk)
+    if (!walk.ended) this.#awaiting = 'step'
+    return this.proceed(actions)
   }
 }
 
 /** The side that was called. */
-export class Responder extends Machine {
-  readonly #find: ResponderOptions['find']
-  #space: SpaceId | undefined = undefined
-  #view: RangeTreeView | undefined = undefined
-  #busy: 'no' | 'loading' | 'delivering' = 'no'
-  #pages: OutgoingPages | undefined = undefined
-  #pushed = 0
+export class Responder extends SessionMachine {
+  readonly #options: ResponderOptions
+  #awaiting: 'hello' | 'cells' | 'step' | 'nothing' = 'hello'
+  /** Set by the HELLO. */
+  #session: { readonly hello: Hello; readonly set: SetSnapshot } | undefined = undefined
+  /** Said with the next frame, and then no more. */
+  #greeting: Greeting | undefined = undefined
+  #talk: SketchTalk | undefined = undefined
+  /** Cells the initiator may have sent by now. */
+  #cellsMax = 0
+  /** No STEP has come yet, and cells came before the last TREE at most once. */
+  #maySwitch = true
+  #nonce: Bytes | undefined = undefined
+  /** Short ids wanted so far, in hexadecimal. */
+  readonly #wanted = new Set<Hex>()
 
   constructor(options: ResponderOptions) {
-    super(options.keyOf)
-    this.#find = options.find
+    super(options)
+    this.#options = options
   }
 
   /** The space the initiator named in its hello. */
   get space(): SpaceId | undefined {
-    return this.#space
-  }
-
-  protected spaceId(): SpaceId {
-    return this.#space ?? ''
+    return this.#session?.hello.space
   }
 
   protected onStart(): SessionAction[] {
     return []
   }
 
-  protected onFrame(frame: Frame): SessionAction[] {
-    if (this.#view === undefined) return frame.frame === 'hello' ? this.#hello(frame) : this.violate('out-of-order')
-    if (this.#busy !== 'no') return this.violate('out-of-order')
+  protected onCompare(frame: CompareFrame): SessionAction[] {
+    const awaiting = this.#awaiting
+    this.#awaiting = 'nothing'
+    if (awaiting === 'hello' && frame.frame === 'hello') return this.#hello(frame)
+    if (awaiting === 'cells' && frame.frame === 'cells') return this.#cells(frame.cells)
+    if (awaiting === 'step' && frame.frame === 'step') return this.#step(frame.body)
+    if (awaiting === 'step' && frame.frame === 'cells' && this.#maySwitch) return this.#switch(frame.cells)
+    return this.violate('out-of-order')
+  }
+
+  #hello(hello: Hello): SessionAction[] {
+    const { find, hasher, nowMs } = this.#options
+    const set: SetSnapshot | Refusal = find(hello.space) ?? 'unknown-space'
+    if (typeof set === 'string') {
+      return [this.send({ frame: 'refused', reason: set }), ...this.refused(set, 'refused the session')]
+    }
+    const { ledger } = this
+    ledger.prefix = hello.prefix
+    ledger.ownCount = set.tree.countAt(hello.prefix)
+    ledger.peerCount = hello.count
+    const root = rootDigest(hasher, hello.nonce, rootUnder(hasher, set.tree, hello.prefix))
+    if (equalBytes(root, hello.root)) {
+      ledger.roundTrips++
+      const equal = this.send({ frame: 'equal' })
+      return [equal, ...this.end(ledger.outcome('equal', { peerHoldsAll: hello.prefix === '' }))]
+    }
+    this.#session = { hello, set }
+    this.#greeting = { count: ledger.ownCount, nowMs: Math.max(0, Math.floor(nowMs())) }
+    this.openTransfer(hello.space, set, settlingWindow(hello.nowMs, hello.settlingMs))
+    if (hello.cells === undefined || set.sketch === undefined) return this.#tree(0, [])
+    this.#talk = new SketchTalk(set.sketch, hello.count - ledger.ownCount)
+    this.#cellsMax = hello.cells.length / SKETCH_CELL_BYTES
+    return this.#cells(hello.cells)
+  }
+
+  /** The initiator has looked at the tree and goes on with the sketch. */
+  #switch(cells: Bytes): SessionAction[] {
+    if (this.#talk === undefined) return this.violate('unasked')
+    this.#maySwitch = false
+    this.walk = undefined
+    this.#talk.choose()
+    this.#cellsMax = LIMITS.sketchCellsMax
+    return this.#cells(cells)
+  }
+
+  #cells(cells: Bytes): SessionAction[] {
+    const talk = this.#talk
+    if (talk === undefined || talk.received + cells.length / SKETCH_CELL_BYTES > this.#cellsMax) {
+      return this.violate('unasked')
+    }
+    talk.receive(cells)
+    const verdict = talk.decide()
+    switch (verdict.say) {
+      case 'more':
+        this.#cellsMax = verdict.cells
+        this.#awaiting = 'cells'
+        this.ledger.roundTrips++
+        return this.proceed([this.send({ frame: 'more', greeting: this.#greet(), cells: verdict.cells })])
+      case 'diff': {
+        this.ledger.roundTrips++
+        const actions = [this.#diff(verdict.peeled, true)]
+        this.endOfComparison()
+        return this.proceed(actions)
+      }
+      case 'tree': {
+        const { ours, theirs } = verdict.peeled
+        const part = ours.length + theirs.length > 0 ? [this.#diff(verdict.peeled, false)] : []
+        return this.#tree(verdict.estimate, part)
+      }
+    }
+  }
+
+  #greet(): Greeting | undefined {
+    const greeting = this.#greeting
+    this.#greeting = undefined
+    return greeting
+  }
+
+  #diff(peeled: Peeled, complete: boolean): SessionAction {
+    const wants: Bytes[] = []
+    for (const short of peeled.theirs) {
+      const name = toHex(short)
+      if (this.#wanted.has(name)) continue
+      this.#wanted.add(name)
+      wants.push(short)
+    }
+    wants.sort(compareBytes)
+    const pushes = this.offerShorts(peeled.ours)
+    this.expectedOfSketch += wants.length
+    this.ledger.sketched = true
+    return this.send({ frame: 'diff', greeting: this.#greet(), complete, pushes, wants })
+  }
+
+  #tree(estimate: number, before: SessionAction[]): SessionAction[] {
+    const session = this.#session
+    if (session === undefined) return this.violate('out-of-order')
+    const { hello, set } = session
+    this.#nonce ??= this.#options.nonce()
+    const digests = new ShortDigests(shortDigestKey(this.#options.hasher, hello.nonce, this.#nonce))
+    const walk = new RangeWalk({ view: set.tree, digests, prefix: hello.prefix, bounds: this.bounds })
+    const body = walk.begin()
+    this.walk = walk
+    this.#awaiting = 'step'
     this.ledger.roundTrips++
-    switch (frame.frame) {
-      case 'ask':
-        return [this.send({ frame: 'answers', answers: answersFrom(this.#view, frame.prefixes) })]
-      case 'want':
-        return this.#want(frame, this.#view)
-      case 'next':
-        return this.#page()
-      case 'push':
-        return this.#receive(frame.records, this.#view)
-      case 'bye':
-        return this.end(this.ledger.outcome(frame.complete ? 'repaired' : 'partial', frame.complete))
-      default:
-        return this.violate('out-of-order')
-    }
+    const tree = this.send({ frame: 'tree', greeting: this.#greet(), nonce: this.#nonce, estimate, body })
+    return this.proceed([...before, tree])
   }
 
-  protected onLoaded(records: readonly Uint8Array[]): SessionAction[] {
-    if (this.#busy !== 'loading') return []
-    this.#busy = 'no'
-    this.#pages?.loaded(records)
-    return this.#page()
-  }
-
-  protected onDelivered(accepted: number, known: number, refused: number): SessionAction[] {
-    if (this.#busy !== 'delivering') return []
-    this.#busy = 'no'
-    assert(accepted + known + refused === this.#pushed, 'every pushed record is accounted for')
-    return [this.send({ frame: 'ack', accepted, known, refused })]
-  }
-
-  #hello(hello: Frame & { frame: 'hello' }): SessionAction[] {
-    this.ledger.roundTrips++
-    const view: RangeTreeView | Refusal =
-      hello.version === RECON_VERSION ? (this.#find(hello.space) ?? 'unknown-space') : 'version'
-    if (typeof view === 'string') {
-      const refused = this.send({ frame: 'refused', reason: view })
-      return [refused, ...this.end(this.ledger.broken(`refused the session: ${view}`))]
-    }
-    this.#space = hello.space
-    this.#view = view
-    const root = view.root()
-    if (!equalBytes(root, hello.root)) return [this.send({ frame: 'welcome', count: view.count, root })]
-    return [this.send({ frame: 'equal' }), ...this.end(this.ledger.outcome('equal', true))]
-  }
-
-  #want(want: Frame & { frame: 'want' }, view: RangeTreeView): SessionAction[] {
-    const window = { fromMs: want.skipFromMs, toMs: want.skipToMs, untilMs: want.untilMs }
-    if (window.toMs - window.fromMs > LIMITS.reconSettlingMsMax) return this.violate('budget')
-    const ranges: OutgoingRange[] = [
-      ...want.ranges.map((prefix) => ({ prefix, except: [], explicit: false })),
-      ...want.keys.map((prefix) => ({ prefix, except: [], explicit: true }))
-    ].sort((a, b) => compareText(a.prefix, b.prefix))
-    for (const [index, { prefix }] of ranges.entries()) {
-      const before = ranges[index - 1]
-      if (before !== undefined && prefix.startsWith(before.prefix)) return this.violate('unasked')
-      if (view.countAt(prefix) === 0) return this.violate('unasked')
-    }
-    this.#pages = new OutgoingPages(view, ranges, window, (record) => this.keyOf(record))
-    return this.#page()
-  }
-
-  #page(): SessionAction[] {
-    if (this.#pages === undefined) return this.violate('out-of-order')
-    if (this.ledger.deltasLeft === 0) return this.violate('budget')
-    const step = this.#pages.next(this.ledger.deltasLeft)
-    if (step.step === 'load') {
-      this.#busy = 'loading'
-      return [{ action: 'load', keys: step.keys }]
-    }
-    const { records, keys, more, skipped } = step.page
-    if (!more) this.#pages = undefined
-    this.ledger.lacked.push(...keys)
-    this.ledger.sent += records.length
-    return [this.send({ frame: 'deltas', more, skipped, records })]
-  }
-
-  #receive(records: readonly Uint8Array[], view: RangeTreeView): SessionAction[] {
-    if (records.length > this.ledger.deltasLeft) return this.violate('budget')
-    const keys = this.keysOf(records)
-    if (!Array.isArray(keys)) return this.violate(keys)
-    // The initiator knows exactly what this snapshot holds: pushing it is no accident.
-    if (keys.some((key) => view.has(key))) return this.violate('unasked')
-    this.ledger.received += records.length
-    this.#pushed = records.length
-    this.#busy = 'delivering'
-    return [{ action: 'deliver', records }]
+  #step(body: Bytes): SessionAction[] {
+    const walk = this.walk
+    if (walk === undefined) return this.violate('out-of-order')
+    this.#maySwitch = false
+    const violation = walk.readStep(body)
+    if (violation !== undefined) return this.violate(violation)
+    if (!walk.ended) this.ledger.roundTrips++
+    const actions = this.step(walk)
+    if (!walk.ended) this.#awaiting = 'step'
+    return this.proceed(actions)
   }
 }
 
-/** Answers to the first of `prefixes`, as many as fit one frame. */
-function answersFrom(view: RangeTreeView, prefixes: readonly Hex[]): Answer[] {
-  const answers: Answer[] = []
-  let bytes = 16
-  for (const prefix of prefixes) {
-    const answer = answerTo(view, prefix)
-    bytes += answerBytesMax(answer)
-    if (bytes > LIMITS.reconFrameBytesMax) break
-    answers.push(answer)
-  }
-  return answers
-}
-
-function answerTo(view: RangeTreeView, prefix: Hex): Answer {
-  const branch = view.countAt(prefix) > LIMITS.rangeListKeysMax ? view.branch(prefix) : undefined
-  if (branch !== undefined) return { kind: 'node', prefix: branch.prefix, children: branch.children }
-  const packed = view.list(prefix)
-  const keys: Hex[] = []
-  for (let at = 0; at < packed.length; at += RANGE_KEY_BYTES)
-    keys.push(toHex(packed.subarray(at, at + RANGE_KEY_BYTES)))
-  return { kind: 'list', keys }
+/** The digest of all keys under a prefix; that of the empty set when there are none. */
+function rootUnder(hasher: Hasher, view: RangeTreeView, prefix: Hex): Bytes {
+  return view.at(prefix)?.digest ?? rangeLeafDigest(hasher, new Uint8Array(0))
 }

@@ -27,8 +27,9 @@ import type { Hasher, Signer } from '../ports/crypto.ts'
 import type { Random } from '../ports/random.ts'
 import { admit, type SpaceFacts } from '../trust/admit.ts'
 import { deriveEquivocation } from '../trust/equivocation.ts'
+import { DeltaSet } from './delta-set.ts'
 import type { Effect, Input } from './effect.ts'
-import { RangeTree } from './range-tree.ts'
+import type { RangeTree } from './range-tree.ts'
 
 /** Record states fetched before `handle`, owned by the machine until the group is stored. */
 export interface RecordSource {
@@ -61,7 +62,6 @@ const CITED_MAX = 10_000
 export class Replica {
   readonly space: SpaceId
   readonly author: AuthorId
-  readonly tree: RangeTree
   readonly #facts: SpaceFacts
   readonly #ports: ReplicaPorts
   readonly #clock: HybridClock
@@ -74,6 +74,7 @@ export class Replica {
   /** Cited before they arrived: no heads once they do. */
   readonly #cited = new BoundedMap<DeltaId, true>(CITED_MAX)
   readonly #held = new Map<DeltaId, VerifiedDelta>()
+  #set: DeltaSet
   #epoch: Epoch
   #own: ChainHead | undefined
 
@@ -84,7 +85,17 @@ export class Replica {
     this.#ports = ports
     this.#epoch = options.epoch
     this.#clock = createHybridClock(LIMITS.clockLeadMsMax)
-    this.tree = new RangeTree(ports.crypto)
+    // A private space is compared with nobody.
+    this.#set = new DeltaSet(ports.crypto, options.facts.policy === 'private' ? { sketch: null } : {})
+  }
+
+  /** What was admitted. */
+  get set(): DeltaSet {
+    return this.#set
+  }
+
+  get tree(): RangeTree {
+    return this.#set.tree
   }
 
   get epoch(): Epoch {
@@ -102,6 +113,11 @@ export class Replica {
 
   get chainCount(): number {
     return this.#chains.size
+  }
+
+  /** The newest delta of every chain that is known, as `author:epoch` and its head. */
+  chainHeads(): IterableIterator<[string, ChainHead]> {
+    return this.#chains.entries()
   }
 
   authors(): Set<AuthorId> {
@@ -139,7 +155,12 @@ export class Replica {
   // --- restart: the same state again, from rows. Order does not matter.
 
   restoreKey(key: Uint8Array): void {
-    this.tree.insert(key)
+    this.#set.insert(key)
+  }
+
+  /** The whole set at once, in place of key by key. */
+  restoreSet(set: DeltaSet): void {
+    this.#set = set
   }
 
   restoreChain(author: AuthorId, epoch: Epoch, seq: number, id: DeltaId): void {
@@ -164,9 +185,8 @@ export class Replica {
     return [...this.#heads].map(([id, hlc]) => ({ id, hlc }))
   }
 
-  /** Records whose state must be in the RecordSource before `handle` is called with this input. */
-  touches(input: Input): Set<RecordId> {
-    const ids = new Set<RecordId>()
+  /** Records whose state must be in the RecordSource before `handle` is called with this input; added to `ids`. */
+  touches(input: Input, ids = new Set<RecordId>()): Set<RecordId> {
     if (input.input === 'write') {
       for (const op of input.ops) {
         if (op.op === 'unknown') continue
@@ -311,7 +331,7 @@ export class Replica {
     effects: Effect[]
   ): void {
     const { header } = delta
-    this.tree.insert(rangeKey(header.hlc, delta.id))
+    this.#set.insert(rangeKey(header.hlc, delta.id))
     this.#linkHeads(delta)
     this.#advanceChain(delta, rivals, effects)
 

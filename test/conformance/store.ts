@@ -75,6 +75,20 @@ function rowTests(test: Register): void {
     assert.deepEqual(await store.scan('meta', { limit: 10 }), [])
   })
 
+  test("a row read on the spot is the row, absent ones are undefined, and it is the reader's own", async (store) => {
+    const key = bytes(0, 255)
+    await store.batch([put('leaf', key, bytes(1, 2)), put('range', key, bytes(9))], quick)
+    assert.equal(store.getSync('meta', key), undefined)
+    assert.deepEqual(store.getSync('leaf', key), bytes(1, 2))
+    assert.equal(store.getSync('leaf', bytes(0)), undefined)
+    const value = store.getSync('leaf', key)
+    assert.equal(Object.getPrototypeOf(value), Uint8Array.prototype)
+    value?.fill(7)
+    assert.deepEqual(store.getSync('leaf', key), bytes(1, 2))
+    await store.batch([{ table: 'leaf', key, value: null }], quick)
+    assert.equal(store.getSync('leaf', key), undefined)
+  })
+
   test('every table keeps its own rows under one key', async (store) => {
     const key = bytes(0, 255, 7)
     await store.batch(
@@ -304,6 +318,7 @@ function lifeTests(test: Register): void {
     await store.close()
     const isUnavailable = (error: unknown): boolean => isChrysalisError(error, 'unavailable')
     await assert.rejects(store.get('meta', bytes(1)), isUnavailable)
+    assert.throws(() => store.getSync('meta', bytes(1)), isUnavailable)
     await assert.rejects(store.getMany('meta', [bytes(1)]), isUnavailable)
     await assert.rejects(store.scan('meta', { limit: 1 }), isUnavailable)
     await assert.rejects(store.batch([put('meta', bytes(1), bytes(1))], durable), isUnavailable)
@@ -324,6 +339,7 @@ function checksumTests(test: Register): void {
     const isNamed = (error: unknown): boolean =>
       isChrysalisError(error, 'corrupt') && error.data?.['table'] === 'record' && error.data['key'] === '0200ff'
     await assert.rejects(store.get('record', victim), isNamed)
+    assert.throws(() => store.getSync('record', victim), isNamed)
     await assert.rejects(store.getMany('record', [before, victim]), isNamed)
     await assert.rejects(store.scan('record', { limit: 10 }), isNamed)
     assert.deepEqual(await store.getMany('record', [before, after]), [bytes(7, 7), bytes(7, 7)])

@@ -11,7 +11,7 @@ import type { VerifiedDelta } from '../../src/memory/delta.ts'
 import { topicOf } from '../../src/memory/names.ts'
 import { restoreDelta } from '../../src/memory/verify.ts'
 import { runInitiator, type SessionOutcome } from '../../src/node/reconcile-driver.ts'
-import { RangeTree } from '../../src/sync/range-tree.ts'
+import { DeltaSet } from '../../src/sync/delta-set.ts'
 import { RECON_PROTOCOL } from '../../src/sync/recon-codec.ts'
 import { at, authorOf, Bench, PRIVATE_SPACE, START_MS, type Engine, type EngineOptions } from '../support/engine.ts'
 import { Author } from '../support/replica-bench.ts'
@@ -164,10 +164,11 @@ async function askFor(bench: Bench, engine: Engine, space: string): Promise<Sess
   curious.link(engine.network)
   const hasher = identity(40)
   const channel = await curious.open(engine.network.self, RECON_PROTOCOL)
-  const session = { space, tree: new RangeTree(hasher).snapshot(), hasher, settlingMs: 0 }
+  const session = { space, set: new DeltaSet(hasher).snapshot(), hasher, nonce: new Uint8Array(16), settlingMs: 0 }
   const ports = {
     clock: engine.clock,
     load: () => Promise.resolve([]),
+    loadShort: () => Promise.resolve([]),
     deliver: (records: readonly Uint8Array[]) => Promise.resolve({ accepted: records.length, known: 0, refused: 0 })
   }
   return bench.finish(runInitiator(channel, session, ports))

@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { systemRandom } from '../../src/adapters/system/random.ts'
 import { initHome } from '../../src/daemon/home.ts'
-import { readRunFile } from '../../src/daemon/socket-path.ts'
+import { plannedSocketPath, readRunFile } from '../../src/daemon/socket-path.ts'
 import { launcherPath } from '../../src/daemon/spawn.ts'
 import { connect, type Client, type ClientOptions } from '../../src/rpc/client.ts'
 
@@ -85,9 +85,9 @@ export class DaemonProcess {
   async answered(): Promise<Client> {
     while (performance.now() - this.#startedMs < START_MS_MAX) {
       if (!this.running) throw new Error(`the daemon ended before it answered:\n${this.logTail()}`)
-      const run = readRunFile(this.home)
-      if (run?.pid === this.child.pid && run !== undefined) {
-        this.#socket = run.socket
+      const socket = this.#listensOn()
+      if (socket !== undefined) {
+        this.#socket = socket
         try {
           const client = await this.connect()
           this.#answeredMs ??= performance.now() - this.#startedMs
@@ -99,6 +99,13 @@ export class DaemonProcess {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS))
     }
     throw new Error(`the daemon did not answer in ${START_MS_MAX} ms:\n${this.logTail()}`)
+  }
+
+  /** As the run file says; on a full disk there is none, and then the socket is where it is by default. */
+  #listensOn(): string | undefined {
+    const run = readRunFile(this.home)
+    if (run?.pid === this.child.pid) return run?.socket
+    return this.logTail().includes('the run file could not be written') ? plannedSocketPath(this.home) : undefined
   }
 
   /** One more connection, closed with the daemon. */

@@ -6,7 +6,7 @@
 import { EventQueue } from '../../simulations/world/event-queue.ts'
 import { SimClock, WORLD_EPOCH_MS } from '../../simulations/world/sim-clock.ts'
 import { createMetrics } from '../../src/adapters/system/counters.ts'
-import { ChrysalisError, type ErrorCode } from '../../src/base/errors.ts'
+import { ChrysalisError, isChrysalisError, type ErrorCode } from '../../src/base/errors.ts'
 import { authorToPeerId } from '../../src/base/peer-id.ts'
 import { SeededRandom } from '../../src/base/prng.ts'
 import { toHex } from '../../src/base/bytes.ts'
@@ -60,6 +60,11 @@ export class FaultyStore implements Store {
     return value === undefined ? undefined : this.damage(table, key, value)
   }
 
+  getSync(table: Table, key: Uint8Array): Uint8Array | undefined {
+    const value = this.rows.getSync(table, key)
+    return value === undefined ? undefined : this.damage(table, key, value)
+  }
+
   async getMany(table: Table, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
     const values = await this.rows.getMany(table, keys)
     return values.map((value, i) =>
@@ -68,8 +73,16 @@ export class FaultyStore implements Store {
   }
 
   async scan(table: Table, options: ScanOptions): Promise<StoreEntry[]> {
-    const rows = await this.rows.scan(table, options)
-    return rows.map(({ key, value }) => ({ key, value: this.damage(table, key, value) }))
+    const entries: StoreEntry[] = []
+    for (const { key, value } of await this.rows.scan(table, options)) {
+      try {
+        entries.push({ key, value: this.damage(table, key, value) })
+      } catch (error) {
+        if (options.onDamaged === undefined || !isChrysalisError(error, 'corrupt')) throw error
+        options.onDamaged(key, entries.length)
+      }
+    }
+    return entries
   }
 
   async batch(writes: readonly StoreWrite[], options: { durable: boolean }): Promise<void> {

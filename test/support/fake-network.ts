@@ -74,6 +74,10 @@ export class FakeAir {
 export class FakeNetwork implements Network {
   readonly self: PeerId
   readonly links = new Set<FakeNetwork>()
+  /** Known from before: `peers` lists them, and `open` dials them. */
+  readonly saved = new Set<FakeNetwork>()
+  /** What a dial to it meets: it, nobody, or silence until the dial is given up. */
+  reachable: 'yes' | 'no' | 'silent' = 'yes'
   readonly reports: Report[] = []
   readonly verdicts: Verdict[] = []
   readonly #air: FakeAir
@@ -192,6 +196,8 @@ export class FakeNetwork implements Network {
   }
 
   async open(peer: PeerId, protocol: string): Promise<Channel> {
+    const known = [...this.saved].find((one) => one.self === peer)
+    if (known !== undefined && !this.links.has(known)) await this.#dial(known)
     const other = [...this.links].find((one) => one.self === peer)
     const handler = other?.running === true ? other.#protocols.get(protocol) : undefined
     if (other === undefined || handler === undefined || !this.running) {
@@ -202,6 +208,13 @@ export class FakeNetwork implements Network {
     other.#keep(far)
     other.#track(handler(far).finally(() => far.close()))
     return near
+  }
+
+  async #dial(other: FakeNetwork): Promise<void> {
+    const answers = other.running && other.reachable === 'yes'
+    if (!answers) await this.#air.queue.sleep(other.reachable === 'silent' ? LIMITS.dialTimeoutMs : HOP_MS)
+    if (!answers) throw new ChrysalisError('unavailable', `nobody answers for ${other.self}`)
+    this.link(other)
   }
 
   #keep(channel: FakeChannel): void {
@@ -215,16 +228,19 @@ export class FakeNetwork implements Network {
   }
 
   peers(): readonly PeerInfo[] {
-    return [...this.links].map((other) => ({
-      peer: other.self,
-      addresses: other.addresses(),
-      connected: true,
-      topics: [...this.#handlers.keys()].filter((topic) => other.follows(topic)),
-      direction: 'outbound' as const,
-      score: 0,
-      bannedUntilMs: 0,
-      source: 'connected' as const
-    }))
+    return [...new Set([...this.links, ...this.saved])].map((other) => {
+      const connected = this.links.has(other)
+      return {
+        peer: other.self,
+        addresses: [`/memory/${other.#place}/p2p/${other.self}`],
+        connected,
+        topics: [...this.#handlers.keys()].filter((topic) => connected && other.follows(topic)),
+        direction: connected ? ('outbound' as const) : ('none' as const),
+        score: 0,
+        bannedUntilMs: 0,
+        source: connected ? ('connected' as const) : ('saved' as const)
+      }
+    })
   }
 
   async connect(address: string): Promise<PeerId> {

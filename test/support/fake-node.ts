@@ -19,6 +19,7 @@ import type {
   WriteReceipt
 } from '../../src/node/api.ts'
 import type { Control } from '../../src/rpc/control.ts'
+import { FAKE_SESSION, fakeSyncPeer } from './fake-sync.ts'
 
 export const FAKE_AUTHOR = '3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29'
 export const FAKE_PEER = authorToPeerId(FAKE_AUTHOR)
@@ -288,13 +289,32 @@ export function createFakeNode(options: FakeOptions = {}): FakeNode {
     async syncStatus() {
       await enter('syncStatus')
       const [shared] = spaces
-      const counts = { local: records.size, pending: 0, synced: 0, outbox: 0 }
-      return { spaces: [{ space: shared!.id, name: shared!.name, ...counts, root: shared!.root }], peers: [] }
+      const counts = { local: records.size, pending: 0, synced: 0, outbox: 0, catchUp: null }
+      return {
+        spaces: [{ space: shared!.id, name: shared!.name, ...counts, root: shared!.root }],
+        peers: [fakeSyncPeer(OTHER_PEER, shared!.id, nowMs())]
+      }
     },
     async syncNow(request) {
       await enter('syncNow', request)
-      const result = 'equal' as const
-      return { sessions: [{ peer: OTHER_PEER, space: spaces[0]!.id, result, received: 0, sent: 0, detail: null }] }
+      return { sessions: [{ ...FAKE_SESSION, peer: OTHER_PEER, space: spaces[0]!.id }] }
+    },
+    async syncWait(request) {
+      await enter('syncWait', request)
+      const { id, name } = spaceNamed(request.space)
+      const cursor = request.cursor ?? String(log.length)
+      return {
+        cursor,
+        memories: request.ids?.length ?? 0,
+        spaces: [{ space: id, name, holders: [OTHER_PEER] }],
+        waitedMs: 5
+      }
+    },
+    async syncFrontiers(request) {
+      await enter('syncFrontiers', request)
+      const chain = { space: spaceNamed(request.space).id, peer: FAKE_PEER, epoch: '00000000000000e0' }
+      const frontier = { ...chain, seq: log.length - 1, missing: 0, lastSeenMs: nowMs(), equivocated: false }
+      return { frontiers: [frontier], cursor: null }
     },
     spaces: () => spaces,
     async digest(inSpace) {
@@ -388,6 +408,7 @@ function status(home: string, spaces: readonly SpaceInfo[], records: number, now
     peers: { connected: 1, known: 1 },
     spaces,
     index: { state: 'complete', indexed: records, records },
+    disk: null,
     durability: 'fsync',
     queues: { inbox: 0 },
     refusals: {},

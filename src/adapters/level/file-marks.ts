@@ -60,19 +60,26 @@ export async function markFiles(directory: string): Promise<FileMarks> {
   return marks
 }
 
-/** What happened to the recorded files, one sentence each; empty when they are as they were left. */
-export function changedFiles(recorded: FileMarks, found: FileMarks): string[] {
-  const changes: string[] = []
+export interface FileChange {
+  readonly name: string
+  /** A sentence that names the file. */
+  readonly what: string
+}
+
+/** What happened to the recorded files, one entry each; empty when they are as they were left. */
+export function changedFiles(recorded: FileMarks, found: FileMarks): FileChange[] {
+  const changes: FileChange[] = []
   for (const name of Object.keys(recorded).sort(compareText)) {
     const before = recorded[name]
     const after = Object.hasOwn(found, name) ? found[name] : undefined
     if (before === undefined) continue
-    if (after === undefined) changes.push(`${name} is gone`)
-    else if (after.bytes !== before.bytes) changes.push(`${name} has ${after.bytes} bytes instead of ${before.bytes}`)
-    else if (after.sha256 !== before.sha256) changes.push(`${name} has other content`)
+    const note = (what: string): number => changes.push({ name, what: `${name} ${what}` })
+    if (after === undefined) note('is gone')
+    else if (after.bytes !== before.bytes) note(`has ${after.bytes} bytes instead of ${before.bytes}`)
+    else if (after.sha256 !== before.sha256) note('has other content')
   }
   for (const name of Object.keys(found).sort(compareText)) {
-    if (!Object.hasOwn(recorded, name)) changes.push(`${name} is new`)
+    if (!Object.hasOwn(recorded, name)) changes.push({ name, what: `${name} is new` })
   }
   return changes
 }

@@ -49,16 +49,16 @@ const SENTENCES: Partial<Record<ErrorCode, string>> = {
 
 /**
  * Turns anything thrown by a LevelDB binding into a ChrysalisError; one that is already typed is passed through.
- * `act` is what was attempted, as a noun phrase: `opening /home/a/data`.
+ * `act` is what was attempted, as a noun phrase: `opening /home/a/data`; `row` is told to whoever can do without it.
  */
-export function levelError(error: unknown, act: string): ChrysalisError {
+export function levelError(error: unknown, act: string, row?: { table: string; key: string }): ChrysalisError {
   if (isChrysalisError(error)) return error
   const { codes, text } = testimony(error)
   const code = classify(codes, text)
   const hint = HINTS[code]
   return new ChrysalisError(code, `${act}: ${SENTENCES[code] ?? 'failed'} (${text || String(error)})`, {
     ...(hint === undefined ? {} : { hint }),
-    data: { codes },
+    data: { codes, ...row },
     cause: error
   })
 }

@@ -12,20 +12,25 @@
  *
  * It does not retry, repair, copy or create anew: those are decisions of whoever opens it.
  */
-import { createHash } from 'node:crypto'
-import { statfs } from 'node:fs/promises'
+import { readdir, stat, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Level } from 'level'
 import { assert } from '../../base/assert.ts'
 import { toHex } from '../../base/bytes.ts'
 import { ChrysalisError, isChrysalisError } from '../../base/errors.ts'
 import { LIMITS } from '../../base/limits.ts'
-import type { ScanOptions, Store, StoreEntry, StoreWrite, Table } from '../../ports/store.ts'
+import {
+  keyAfter,
+  type ScanOptions,
+  type Store,
+  type StoreEntry,
+  type StoreWrite,
+  type Table
+} from '../../ports/store.ts'
 import { prepareDirectory } from './directory.ts'
 import { logicalKey, physicalKey, tableEnd } from './keyspace.ts'
 import { DOCTOR_HINT, levelError } from './level-errors.ts'
-
-/** Bytes of SHA-256 in front of every value. */
-export const CHECKSUM_BYTES = 8
+import { openRow, sealBatch, type LevelOperation } from './sealed-rows.ts'
 
 interface ViewEncodings {
   readonly keyEncoding: 'view'
@@ -34,18 +39,25 @@ interface ViewEncodings {
 
 const VIEWS: ViewEncodings = { keyEncoding: 'view', valueEncoding: 'view' }
 
-type LevelOperation =
-  | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
-  | { readonly type: 'del'; readonly key: Uint8Array }
+/** Of physical keys: `gte` up to, not including, `lt`. */
+interface Range {
+  readonly gte: Uint8Array
+  readonly lt: Uint8Array
+  readonly reverse: boolean
+  readonly limit: number
+}
 
 /** The part of abstract-level that the store needs; both `level` and `memory-level` have it. */
 export interface LevelDatabase {
   open(options: { createIfMissing: boolean }): Promise<void>
   close(): Promise<void>
   get(key: Uint8Array, options: ViewEncodings): Promise<Uint8Array | undefined>
+  getSync(key: Uint8Array, options: ViewEncodings): Uint8Array | undefined
   getMany(keys: Uint8Array[], options: ViewEncodings): Promise<(Uint8Array | undefined)[]>
-  iterator(options: ViewEncodings & { gte: Uint8Array; lt: Uint8Array; reverse: boolean; limit: number }): {
-    all(): Promise<[Uint8Array, Uint8Array][]>
+  iterator(options: ViewEncodings & Range): {
+    nextv(size: number): Promise<[Uint8Array, Uint8Array][]>
+    seek(target: Uint8Array, options: { keyEncoding: 'view' }): void
+    close(): Promise<void>
   }
   batch(operations: LevelOperation[], options: ViewEncodings & { sync: boolean }): Promise<void>
 }
@@ -55,38 +67,17 @@ export interface LevelStoreParts {
   readonly name: string
   /** Asked before `reopen` closes anything; a rejection leaves the store as it is, still readable. */
   readonly beforeReopen?: () => Promise<void>
+  /** Told when the database itself, not the checksum of a row, says that its files are damaged. Must not throw. */
+  readonly onDamage?: (error: ChrysalisError) => void
 }
 
 export interface LevelStoreOptions {
+  readonly onDamage?: (error: ChrysalisError) => void
   /** The directory is known to hold a database: anything else there is `corrupt`, and nothing is created. */
   readonly mustExist?: boolean
   /** Bytes; small only in tests, where a table should be written early. */
   readonly writeBufferBytes?: number
   readonly openFilesMax?: number
-}
-
-/** The value as stored: checksum over the physical key and the payload, then the payload. A fresh array. */
-export function sealRow(physical: Uint8Array, payload: Uint8Array): Uint8Array {
-  const row = new Uint8Array(CHECKSUM_BYTES + payload.length)
-  row.set(checksum(physical, payload))
-  row.set(payload, CHECKSUM_BYTES)
-  return row
-}
-
-/** The payload of a stored value as a fresh array, or undefined when the checksum does not hold. */
-export function openRow(physical: Uint8Array, row: Uint8Array): Uint8Array | undefined {
-  if (row.length < CHECKSUM_BYTES) return undefined
-  const payload = new Uint8Array(row.length - CHECKSUM_BYTES)
-  payload.set(row.subarray(CHECKSUM_BYTES))
-  const expected = checksum(physical, payload)
-  for (let i = 0; i < CHECKSUM_BYTES; i++) {
-    if (row[i] !== expected[i]) return undefined
-  }
-  return payload
-}
-
-function checksum(physical: Uint8Array, payload: Uint8Array): Uint8Array {
-  return createHash('sha256').update(physical).update(payload).digest().subarray(0, CHECKSUM_BYTES)
 }
 
 /**
@@ -114,7 +105,19 @@ class LevelStore implements Store {
 
   async get(table: Table, key: Uint8Array): Promise<Uint8Array | undefined> {
     const physical = physicalKey(table, key)
-    const row = await this.#attempt('reading', () => this.#database.get(physical, VIEWS))
+    const row = await this.#attempt('reading', () => this.#database.get(physical, VIEWS), table, key)
+    return row === undefined ? undefined : this.#payload(table, physical, row)
+  }
+
+  getSync(table: Table, key: Uint8Array): Uint8Array | undefined {
+    const physical = physicalKey(table, key)
+    this.#refuseWhenUnusable()
+    let row: Uint8Array | undefined
+    try {
+      row = this.#database.getSync(physical, VIEWS)
+    } catch (error) {
+      throw this.#failure(error, 'reading', table, key)
+    }
     return row === undefined ? undefined : this.#payload(table, physical, row)
   }
 
@@ -133,20 +136,49 @@ class LevelStore implements Store {
       reverse: options.reverse ?? false,
       limit
     }
-    const rows = await this.#attempt('reading', () => this.#database.iterator({ ...VIEWS, ...range }).all())
-    return rows.map(([physical, row]) => ({
-      key: logicalKey(physical),
-      value: this.#payload(table, physical, row)
-    }))
+    if (limit === 0) return []
+    const entries: StoreEntry[] = []
+    for (const [physical, row] of await this.#attempt('reading', () => this.#page(range))) {
+      const value = options.onDamaged === undefined ? this.#payload(table, physical, row) : openRow(physical, row)
+      if (value === undefined) options.onDamaged?.(logicalKey(physical), entries.length)
+      else entries.push({ key: logicalKey(physical), value })
+    }
+    return entries
+  }
+
+  /**
+   * LevelDB steps over a block it cannot read and says so only where its iterator ends; a page that is full ends earlier.
+   * So a full page is followed by a look beyond the range, where the iterator has to answer. That look passes the ends of
+   * every table: if it fails, the page itself is read again, bounded by its own last row.
+   */
+  async #page(range: Range): Promise<[Uint8Array, Uint8Array][]> {
+    const iterator = this.#database.iterator({ ...VIEWS, ...range, limit: range.limit + 1 })
+    try {
+      const rows: [Uint8Array, Uint8Array][] = []
+      while (rows.length < range.limit) {
+        const more = await iterator.nextv(range.limit - rows.length)
+        if (more.length === 0) return rows
+        rows.push(...more)
+      }
+      iterator.seek(range.lt, { keyEncoding: 'view' })
+      try {
+        await iterator.nextv(1)
+        return rows
+      } catch (error) {
+        const failure = levelError(error, `reading ${this.#parts.name}`)
+        if (failure.code !== 'corrupt') throw error
+        this.#parts.onDamage?.(failure)
+      }
+      const last = (rows.at(-1) as [Uint8Array, Uint8Array])[0]
+      const exact = range.reverse ? { ...range, gte: last } : { ...range, lt: keyAfter(last) }
+      return await this.#page({ ...exact, limit: range.limit + 1 })
+    } finally {
+      await iterator.close()
+    }
   }
 
   async batch(writes: readonly StoreWrite[], options: { durable: boolean }): Promise<void> {
-    const operations = writes.map(({ table, key, value }): LevelOperation => {
-      const physical = physicalKey(table, key)
-      return value === null
-        ? { type: 'del', key: physical }
-        : { type: 'put', key: physical, value: sealRow(physical, value) }
-    })
+    const operations = sealBatch(writes)
     this.#refuseWriteAfterFailure()
     try {
       await this.#attempt('writing', () => this.#database.batch(operations, { ...VIEWS, sync: options.durable }))
@@ -191,14 +223,25 @@ class LevelStore implements Store {
     this.#writeFailure = undefined
   }
 
-  async #attempt<T>(act: string, operation: () => Promise<T>): Promise<T> {
-    this.#refuseWhenClosed()
-    if (this.#openFailure !== undefined) throw this.#openFailure
+  async #attempt<T>(act: string, operation: () => Promise<T>, table?: Table, key?: Uint8Array): Promise<T> {
+    this.#refuseWhenUnusable()
     try {
       return await operation()
     } catch (error) {
-      throw levelError(error, `${act} ${this.#parts.name}`)
+      throw this.#failure(error, act, table, key)
     }
+  }
+
+  #refuseWhenUnusable(): void {
+    this.#refuseWhenClosed()
+    if (this.#openFailure !== undefined) throw this.#openFailure
+  }
+
+  #failure(error: unknown, act: string, table?: Table, key?: Uint8Array): ChrysalisError {
+    const row = table === undefined || key === undefined ? undefined : { table, key: toHex(key) }
+    const failure = levelError(error, `${act} ${this.#parts.name}`, row)
+    if (failure.code === 'corrupt' && !this.#closed) this.#parts.onDamage?.(failure)
+    return failure
   }
 
   #payload(table: Table, physical: Uint8Array, row: Uint8Array): Uint8Array {
@@ -252,21 +295,38 @@ export async function openLevelStore(directory: string, options: LevelStoreOptio
   }
   return createLevelStore(database, {
     name: directory,
-    beforeReopen: () => requireSpace(directory, writeBufferBytes)
+    beforeReopen: () => requireSpace(directory, writeBufferBytes),
+    ...(options.onDamage === undefined ? {} : { onDamage: options.onDamage })
   })
 }
 
 /**
- * Opening replays the log into a table, which needs as much space as the write buffer; on a full disk it fails, and
- * with it all reads. Better to stay half alive until there is room for the table and the log that follows it.
+ * Opening replays the logs into tables, which needs as much room as they have; on a full disk it fails, and with it all
+ * reads. Better to stay half alive until there is room for the tables and for the log that follows them.
  */
 async function requireSpace(directory: string, writeBufferBytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(directory)
-  const freeBytes = bavail * bsize
-  const neededBytes = 2 * writeBufferBytes
+  const freeBytes = await freeBytesAt(directory)
+  const neededBytes = (await replayBytes(directory)) + writeBufferBytes
   if (freeBytes >= neededBytes) return
   throw new ChrysalisError('disk_full', `${freeBytes} bytes are free and reopening the store needs ${neededBytes}`, {
     hint: 'Free some space on this disk. Reading still works meanwhile.',
     data: { freeBytes, neededBytes }
   })
 }
+
+async function freeBytesAt(directory: string): Promise<number> {
+  const { bavail, bsize } = await statfs(directory)
+  return bavail * bsize
+}
+
+/** Bytes that opening the database in `directory` will write at least: its logs as tables, and some small files. */
+export async function replayBytes(directory: string): Promise<number> {
+  let bytes = OPENING_BYTES
+  for (const name of await readdir(directory)) {
+    if (/^\d+\.log$/.test(name)) bytes += (await stat(join(directory, name))).size
+  }
+  return bytes
+}
+
+/** For a new MANIFEST, CURRENT and the diary. */
+const OPENING_BYTES = 262_144

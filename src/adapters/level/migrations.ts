@@ -8,7 +8,7 @@
  */
 import { assert } from '../../base/assert.ts'
 import { bytesToUint, uintBytes, utf8 } from '../../base/bytes.ts'
-import { ChrysalisError } from '../../base/errors.ts'
+import { ChrysalisError, isChrysalisError } from '../../base/errors.ts'
 import { TABLES, type Store, type StoreWrite } from '../../ports/store.ts'
 import { DOCTOR_HINT } from './level-errors.ts'
 
@@ -38,23 +38,35 @@ export interface MigrationReport {
   readonly to: number
   /** Titles of the steps that ran. */
   readonly applied: readonly string[]
+  /** The number was lost, and taken from `ifLost`. */
+  readonly wasLost: boolean
 }
 
 /**
- * Brings the store to the number after the last of `steps`. Rejects with `unsupported_version` when the store is newer
- * and `corrupt` when it has rows but no readable number, both with nothing touched; otherwise with the store's errors,
- * and then the steps that had finished stay done.
+ * Brings the store to the number after the last of `steps`. `ifLost` is the number to go by when there are rows and that
+ * of the number is gone or damaged: STATE has it as well. Rejects with `unsupported_version` when the store is newer and,
+ * without `ifLost`, with `corrupt` when it has rows but no readable number, both with nothing touched; otherwise with the
+ * store's errors, and then the steps that had finished stay done.
  */
-export async function migrate(store: Store, steps: readonly Migration[] = MIGRATIONS): Promise<MigrationReport> {
+export async function migrate(
+  store: Store,
+  steps: readonly Migration[] = MIGRATIONS,
+  ifLost?: number
+): Promise<MigrationReport> {
   assert(
     steps.every((step, i) => step.to === i + 2),
     'migrations are numbered 2, 3, 4 and so on'
   )
   const current = steps.length + 1
-  const found = await readSchema(store)
+  let wasLost = false
+  const found = await readSchema(store).catch((error: unknown) => {
+    if (ifLost === undefined || !isChrysalisError(error, 'corrupt')) throw error
+    wasLost = true
+    return ifLost
+  })
   if (found === undefined) {
     await store.batch([schemaRow(current)], { durable: true })
-    return { from: undefined, to: current, applied: [] }
+    return { from: undefined, to: current, applied: [], wasLost }
   }
   if (found > current) throw newerSchema(found, current)
   const applied: string[] = []
@@ -63,7 +75,8 @@ export async function migrate(store: Store, steps: readonly Migration[] = MIGRAT
     await store.batch([...writes, schemaRow(step.to)], { durable: true })
     applied.push(step.title)
   }
-  return { from: found, to: current, applied }
+  if (wasLost) await store.batch([schemaRow(current)], { durable: true })
+  return { from: found, to: current, applied, wasLost }
 }
 
 /** For STATE and the database alike: what to say when a newer version has been here. */

@@ -31,6 +31,8 @@ export interface Sentinel {
   readonly epoch: string
   /** true only when written by an orderly stop, after the database was closed. */
   readonly clean: boolean
+  /** Drawn by that stop, hexadecimal; null otherwise. A note of it outside of the home shows that no later stop was. */
+  readonly stopId: string | null
   /** Of the database directory. */
   readonly identity: DirectoryIdentity
   /** Of the closed database after an orderly stop; null while it is in use. */
@@ -55,6 +57,7 @@ export function parseSentinel(value: unknown): Sentinel | string {
       spaces: mapped(fields, 'spaces', spaceState, (name) => isHex(name, 16)),
       epoch: hex(fields, 'epoch', 8),
       clean: flag(fields, 'clean'),
+      stopId: fields['stopId'] === null ? null : hex(fields, 'stopId', 8),
       identity: identity(object(fields['identity'], 'identity')),
       files: fields['files'] === null ? null : fileMarks(fields),
       writtenAtMs: whole(fields, 'writtenAtMs')

@@ -36,10 +36,10 @@ export class ChannelServer {
     return this.#open.size
   }
 
-  /** Wraps a stream that we opened. */
-  adopt(stream: Stream, peer: PeerId): Channel {
+  /** Wraps a stream that we opened. `ended` is called once it is over. */
+  adopt(stream: Stream, peer: PeerId, ended: () => void = () => undefined): Channel {
     const channel: StreamChannel = new StreamChannel(stream, peer, this.#ports.clock, this.#deadlines, () => {
-      this.#open.delete(channel)
+      if (this.#open.delete(channel)) ended()
     })
     this.#open.add(channel)
     return channel

@@ -62,6 +62,8 @@ class Libp2pNetwork implements Network {
   readonly #listeners = new Set<(event: NetworkEvent) => void>()
   /** Peers the owner hung up on: they may dial us, we do not dial them. */
   readonly #unwanted = new BoundedMap<PeerId, true>(LIMITS.savedPeersMax)
+  /** Peers dialled for one channel only, while there were connections enough. */
+  readonly #visited = new Set<PeerId>()
   #state: 'new' | 'starting' | 'running' | 'stopped' = 'new'
   #host: Host | undefined
   #gossip: GossipChannel | undefined
@@ -238,13 +240,35 @@ class Libp2pNetwork implements Network {
 
   async open(peer: PeerId, protocol: string): Promise<Channel> {
     const { node } = this.#running()
-    const signal = AbortSignal.timeout(LIMITS.dialTimeoutMs)
     try {
+      if (!this.#connected().has(peer)) await this.#visit(peer)
+      const signal = AbortSignal.timeout(LIMITS.dialTimeoutMs)
       const stream = await node.dialProtocol(parsePeer(peer), protocol, { signal })
-      return this.#channels.adopt(stream, peer)
+      return this.#channels.adopt(stream, peer, () => this.#leave(peer))
     } catch (error) {
       throw openError(error, peer)
     }
+  }
+
+  /** Dials a known peer for one channel. */
+  async #visit(peer: PeerId): Promise<void> {
+    if (this.#unwanted.has(peer)) {
+      throw new ChrysalisError('unavailable', `${peer} was disconnected by hand. Nothing was changed.`, {
+        hint: 'Connect to it again first.'
+      })
+    }
+    const addresses = new Set([
+      ...(this.#saved.get(peer)?.addresses ?? []),
+      ...(this.#dialler.entryOf(peer)?.addresses ?? [])
+    ])
+    const isCrowded = this.#connected().size >= this.#options.connectionsTarget
+    await this.#dial([...addresses].slice(0, LIMITS.addressesPerPeerMax), peer)
+    if (isCrowded) this.#visited.add(peer)
+  }
+
+  /** A visit does not make one connection more for ever: with enough of them it ends with its channel. */
+  #leave(peer: PeerId): void {
+    if (this.#visited.delete(peer) && this.#connected().size > this.#options.connectionsTarget) this.#hangUp(peer)
   }
 
   peers(): readonly PeerInfo[] {
@@ -316,6 +340,7 @@ class Libp2pNetwork implements Network {
 
   readonly #onDisconnect = (event: Libp2pEvents['peer:disconnect']): void => {
     const peer = event.detail.toString()
+    this.#visited.delete(peer)
     this.#emit({ type: 'peer-disconnected', peer })
     this.#dialler.onDisconnected(peer)
   }

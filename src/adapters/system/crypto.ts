@@ -14,9 +14,9 @@ import {
   type KeyObject
 } from 'node:crypto'
 import { Point } from '@noble/ed25519'
-import { BoundedMap } from '../../base/bounded-map.ts'
 import { fromBase64Url, toBase64Url, toHex } from '../../base/bytes.ts'
 import { ChrysalisError } from '../../base/errors.ts'
+import { GenerationMap } from '../../base/generation-map.ts'
 import { LIMITS } from '../../base/limits.ts'
 import type { Crypto, Hasher, SignatureCheck, Verifier } from '../../ports/crypto.ts'
 
@@ -27,18 +27,37 @@ const SIGNATURE_BYTES = 64
 /** PKCS #8 around a raw Ed25519 seed (RFC 8410 §7): version 0, algorithm 1.3.101.112, an octet string of an octet string. */
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex')
 
+interface KnownKey {
+  /** The answer of the key rule; worked out when it is first asked for. */
+  sound: boolean | undefined
+  /** null when OpenSSL takes the bytes for no key at all; imported when it is first needed. */
+  key: KeyObject | null | undefined
+}
+
 /**
  * What is known of a public key is a pure function of its 32 bytes, so one process needs to work it out once, however
  * many daemons it simulates: the key rule costs 2 to 4 ms, importing a key more than half a verification.
  */
-const keyVerdicts = new BoundedMap<string, boolean>(LIMITS.authorKeysMax)
-const keyObjects = new BoundedMap<string, KeyObject>(LIMITS.authorKeysMax)
+const keys = new GenerationMap<string, KnownKey>(LIMITS.authorKeysMax)
+
+function known(publicKey: Uint8Array): KnownKey {
+  const name = toHex(publicKey)
+  let entry = keys.get(name)
+  if (entry === undefined) {
+    entry = { sound: undefined, key: undefined }
+    keys.set(name, entry)
+  }
+  return entry
+}
 
 /**
  * The identity with this 32-byte secret seed (RFC 8032 §5.1.5). The seed is copied into OpenSSL; the caller may wipe its
  * own. Throws ChrysalisError `invalid_argument` on another length.
+ *
+ * `signsOffLoop`: also offers `signAsync`, which costs this thread an eighth of `sign`. Not for worlds in which the order
+ * of all events must be reproducible. Default false.
  */
-export function createCrypto(seed: Uint8Array): Crypto {
+export function createCrypto(seed: Uint8Array, options: { readonly signsOffLoop?: boolean } = {}): Crypto {
   if (seed.length !== SEED_BYTES) {
     throw new ChrysalisError(
       'invalid_argument',
@@ -56,8 +75,19 @@ export function createCrypto(seed: Uint8Array): Crypto {
   return {
     ...createVerifier(),
     publicKey: fromBase64Url(x),
-    sign: (message) => plain(signBytes(null, message, privateKey))
+    sign: (message) => plain(signBytes(null, message, privateKey)),
+    ...(options.signsOffLoop === true ? { signAsync: (message) => signAsync(message, privateKey) } : {})
   }
+}
+
+/** The callback form runs in libuv's pool. Rejects only when OpenSSL cannot sign at all. */
+function signAsync(message: Uint8Array, key: KeyObject): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    signBytes(null, message, key, (error, signature) => {
+      if (error === null) resolve(plain(signature))
+      else reject(error)
+    })
+  })
 }
 
 /** Hashing and verification for whoever has no identity, such as an offline check of a store. */
@@ -66,16 +96,12 @@ export function createVerifier(): Hasher & Verifier {
 }
 
 function sha384(bytes: Uint8Array): Uint8Array {
-  return plain(hash('sha384', bytes, 'buffer'))
+  return new Uint8Array(hash('sha384', bytes, 'buffer'))
 }
 
 function keyOk(publicKey: Uint8Array): boolean {
-  const name = toHex(publicKey)
-  const known = keyVerdicts.get(name)
-  if (known !== undefined) return known
-  const verdict = judgeKey(publicKey)
-  keyVerdicts.set(name, verdict)
-  return verdict
+  const entry = known(publicKey)
+  return (entry.sound ??= judgeKey(publicKey))
 }
 
 /**
@@ -120,14 +146,13 @@ function verifyAsync({ publicKey, message, signature }: SignatureCheck): Promise
 /** Undefined when OpenSSL takes the bytes for no key at all. JWK is the fastest of the import formats. */
 function importKey(publicKey: Uint8Array): KeyObject | undefined {
   if (publicKey.length !== KEY_BYTES) return undefined
-  const name = toHex(publicKey)
-  const known = keyObjects.get(name)
-  if (known !== undefined) return known
+  const entry = known(publicKey)
+  if (entry.key !== undefined) return entry.key ?? undefined
   try {
-    const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: toBase64Url(publicKey) }, format: 'jwk' })
-    keyObjects.set(name, key)
-    return key
+    entry.key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: toBase64Url(publicKey) }, format: 'jwk' })
+    return entry.key
   } catch {
+    entry.key = null
     return undefined
   }
 }

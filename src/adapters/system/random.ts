@@ -20,7 +20,19 @@ export const systemRandom: Random = {
   fork: () => systemRandom
 }
 
+/** Dice are thrown for every frame and every retry; the system is asked for many throws at once. */
+const DICE_BYTES = 4_096
+let dice = Buffer.alloc(0)
+let diceAt = 0
+
 /** Uniform over the multiples of 2^-53 in [0, 1): all that a double can tell apart evenly. */
 function fraction(): number {
-  return Number(randomBytes(8).readBigUInt64BE() >> 11n) / 2 ** 53
+  if (diceAt + 8 > dice.length) {
+    dice = randomBytes(DICE_BYTES)
+    diceAt = 0
+  }
+  const high = dice.readUInt32BE(diceAt) >>> 5
+  const low = dice.readUInt32BE(diceAt + 4) >>> 6
+  diceAt += 8
+  return (high * 2 ** 26 + low) / 2 ** 53
 }

@@ -1,13 +1,14 @@
-/** Verbs about others: peers, connect, invite, join, sync, watch. */
-import { Argument, Option, type Command } from 'commander'
-import { ChrysalisError, isChrysalisError } from '../../base/errors.ts'
+/** Verbs about others: peers, connect, invite, join, watch; sync is in sync.ts. */
+import { Option, type Command } from 'commander'
+import { isChrysalisError } from '../../base/errors.ts'
 import type { ClientEvent } from '../../rpc/event-stream.ts'
 import type { Client } from '../../rpc/client.ts'
 import { EVENT_TOPICS } from '../../rpc/vocabulary.ts'
 import type { Context, Outcome } from '../context.ts'
-import { age, isoTime, oneLine, shortId, shortPeer, table } from '../format.ts'
+import { isoTime, oneLine, shortId, shortPeer, table } from '../format.ts'
 import { collect, durationMs, given, wholeNumber } from '../values.ts'
 import type { Wrap } from './register.ts'
+import { progressLine, registerSyncVerb } from './sync.ts'
 
 async function peers(context: Context, { connected }: { connected?: boolean }): Promise<Outcome> {
   const client = await context.daemon()
@@ -65,68 +66,6 @@ function joined(space: { name: string; id: string }): string {
   return `joined ${oneLine(space.name)} (${space.id})`
 }
 
-async function sync(
-  context: Context,
-  what: 'now' | 'status',
-  flags: { space?: string; peer?: string }
-): Promise<Outcome> {
-  const client = await context.daemon()
-  return what === 'now' ? syncNow(context, client, flags) : syncStatus(context, client)
-}
-
-async function syncStatus(context: Context, client: Client): Promise<Outcome> {
-  const answer = await client.call('sync.status', {})
-  const { columns } = context.terminal
-  const spaces = table(
-    ['SPACE', 'LOCAL', 'PENDING', 'SYNCED', 'OUTBOX', 'ROOT'].map((title) => ({ title })),
-    answer.spaces.map((one) => [
-      one.name,
-      ...[one.local, one.pending, one.synced, one.outbox].map(String),
-      one.root.slice(0, 16)
-    ]),
-    columns
-  )
-  const now = context.nowMs()
-  const others = table(
-    ['PEER', 'SPACE', 'LAST', 'RESULT', 'RECEIVED', 'SENT', 'FAILURES'].map((title) => ({ title })),
-    answer.peers.map((peer) => [
-      shortPeer(peer.peer),
-      shortId(peer.space),
-      peer.lastSessionMs === null ? 'never' : age(peer.lastSessionMs, now),
-      peer.lastResult ?? '',
-      ...[peer.received, peer.sent, peer.failures].map(String)
-    ]),
-    columns
-  )
-  return { data: answer, lines: others.length === 0 ? spaces : [...spaces, '', ...others] }
-}
-
-async function syncNow(context: Context, client: Client, flags: { space?: string; peer?: string }): Promise<Outcome> {
-  const params = given({ space: flags.space, peer: flags.peer })
-  const answer = await context.terminal.during('reconciling', client.call('sync.now', params))
-  const lines = table(
-    ['PEER', 'SPACE', 'RESULT', 'RECEIVED', 'SENT', 'DETAIL'].map((title) => ({ title })),
-    answer.sessions.map((one) => [
-      shortPeer(one.peer),
-      shortId(one.space),
-      one.result,
-      String(one.received),
-      String(one.sent),
-      one.detail ?? ''
-    ]),
-    context.terminal.columns
-  )
-  if (answer.sessions.length === 0) context.terminal.note('No peer is connected: there was nobody to reconcile with.')
-  const failed = answer.sessions.filter((one) => one.result === 'failed').length
-  if (failed === 0) return { data: answer, lines }
-  const message = `${failed} of ${answer.sessions.length} reconciliations failed.`
-  const error = new ChrysalisError('partial', message, {
-    hint: 'The daemon tries again by itself.',
-    stateTouched: true
-  })
-  return { data: answer, lines, error }
-}
-
 interface WatchFlags {
   space?: string[]
   topic?: (typeof EVENT_TOPICS)[number][]
@@ -169,6 +108,8 @@ async function eventLines(client: Client, event: ClientEvent): Promise<string[]>
       ]
     case 'node':
       return [`${time}  node    ${event.data.what} ${oneLine(event.data.detail)}`]
+    case 'catch-up':
+      return [`${time}  catch-up ${event.data.what}: ${progressLine(event.data)}`]
   }
 }
 
@@ -202,13 +143,7 @@ export function registerCompanyVerbs(program: Command, wrap: Wrap): void {
     .argument('<ticket>', 'the ticket; - reads it from stdin')
     .option('--force', 'leave the present network even when others are in it')
     .action(wrap(join))
-  program
-    .command('sync')
-    .description('How replication stands, or reconcile at once')
-    .addArgument(new Argument('[what]', 'what to do').choices(['status', 'now']).default('status'))
-    .option('-s, --space <name>', 'only this space')
-    .option('--peer <peer>', 'only with this peer')
-    .action(wrap(sync))
+  registerSyncVerb(program, wrap)
   program
     .command('watch')
     .description('Follow events until interrupted')

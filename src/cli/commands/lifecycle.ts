@@ -117,7 +117,8 @@ async function status(context: Context): Promise<Outcome> {
     ['listens', answer.addresses.join(' ') || 'nowhere'],
     ['peers', `${answer.peers.connected} connected, ${answer.peers.known} known`],
     ['index', `${answer.index.state}, ${answer.index.indexed} of ${answer.index.records} records`],
-    ['memory', bytes(answer.memory.rssBytes)]
+    ['memory', bytes(answer.memory.rssBytes)],
+    ...(answer.disk === null ? [] : [['disk', diskLine(answer.disk)] as const])
   ])
   const spaces = table(
     ['SPACE', 'DELTAS', 'RECORDS', 'PENDING', 'AUTHORS', 'MODE', 'ROOT'].map((title) => ({ title })),
@@ -130,6 +131,15 @@ async function status(context: Context): Promise<Outcome> {
     columns
   )
   return { data: answer, lines: [...about, '', ...spaces] }
+}
+
+function diskLine({
+  freeBytes,
+  floorBytes,
+  ballastBytes
+}: NonNullable<Awaited<ReturnType<Client['status']>>['disk']>): string {
+  const floor = floorBytes === 0 ? 'no floor' : `nothing is written below ${bytes(floorBytes)}`
+  return `${bytes(freeBytes)} free, ${floor}, ballast ${ballastBytes === 0 ? 'none' : bytes(ballastBytes)}`
 }
 
 async function id(context: Context): Promise<Outcome> {
@@ -163,7 +173,7 @@ async function askDaemon(context: Context): Promise<CheckResult> {
     return { check: 'daemon', ok, detail: ok ? 'not running' : message, hint: hint ?? null }
   }
   const health = await client.call('node.health', {})
-  const detail = health.ready ? 'answers and is ready' : health.reasons.join(' ')
+  const detail = [...(health.ready ? ['answers and is ready'] : []), ...health.reasons].join('; ')
   return { check: 'daemon', ok: health.ready, detail, hint: health.ready ? null : 'chrysalis status says more.' }
 }
 

@@ -7,8 +7,9 @@ import { change } from './views.ts'
 import { MEMORY_METHODS } from './memory-methods.ts'
 import type { DeepReadonly, Method } from './method.ts'
 import { DOOR_METHODS, NODE_METHODS } from './node-methods.ts'
+import { catchUp, SYNC_METHODS } from './sync-methods.ts'
 
-export const METHODS = { ...DOOR_METHODS, ...NODE_METHODS, ...MEMORY_METHODS }
+export const METHODS = { ...DOOR_METHODS, ...NODE_METHODS, ...SYNC_METHODS, ...MEMORY_METHODS }
 
 export type Methods = typeof METHODS
 export type MethodName = keyof Methods
@@ -58,7 +59,12 @@ export const NOTIFICATIONS = {
           sent: z.number()
         })
       }),
-      z.object({ ...eventBase, type: z.literal('node'), data: z.object({ what: z.string(), detail: z.string() }) })
+      z.object({ ...eventBase, type: z.literal('node'), data: z.object({ what: z.string(), detail: z.string() }) }),
+      z.object({
+        ...eventBase,
+        type: z.literal('catch-up'),
+        data: catchUp.extend({ what: z.enum(['started', 'progress', 'finished']) })
+      })
     ])
   },
   'events.gap': {

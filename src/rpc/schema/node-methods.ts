@@ -1,10 +1,10 @@
 /**
- * rpc.*, events.*, node.*, config.*, peer.*, sync.*, space.* and gossip.*: the door itself, the daemon behind it, and
- * the company it keeps.
+ * rpc.*, events.*, node.*, config.*, peer.*, space.* and gossip.*: the door itself, the daemon behind it, and the
+ * company it keeps.
  */
 import { z } from 'zod'
 import { LIMITS } from '../../base/limits.ts'
-import type { NodeStatus, PeerInfo, SpaceInfo, SyncNowAnswer, SyncStatus } from '../../node/api.ts'
+import type { NodeStatus, PeerInfo, SpaceInfo } from '../../node/api.ts'
 import { cursor, space } from './fields.ts'
 import { method } from './method.ts'
 import * as views from './views.ts'
@@ -14,7 +14,6 @@ export const PROTOCOL = '1'
 
 const ms = z.number()
 const peerName = z.string().min(1).max(128).describe('Peer id')
-const syncResult = z.enum(['equal', 'repaired', 'failed'])
 const none = z.strictObject({})
 
 const spaceInfo = z.object({
@@ -46,6 +45,7 @@ const statusAnswer = z.object({
   peers: z.object({ connected: z.number(), known: z.number() }),
   spaces: z.array(spaceInfo),
   index: views.index,
+  disk: z.object({ freeBytes: z.number(), floorBytes: z.number(), ballastBytes: z.number() }).nullable(),
   durability: z.enum(['fsync', 'memory']),
   queues: z.record(z.string(), z.number()),
   refusals: z.record(z.string(), z.number()),
@@ -63,45 +63,6 @@ const peerInfo = z.object({
   source: z.enum(['connected', 'saved', 'mdns', 'dht', 'bootstrap'])
 }) satisfies z.ZodType<PeerInfo>
 
-const syncStatus = z.object({
-  spaces: z.array(
-    z.object({
-      space: z.string(),
-      name: z.string(),
-      local: z.number(),
-      pending: z.number(),
-      synced: z.number(),
-      outbox: z.number(),
-      root: z.string()
-    })
-  ),
-  peers: z.array(
-    z.object({
-      peer: z.string(),
-      space: z.string(),
-      lastSessionMs: ms.nullable(),
-      lastResult: syncResult.nullable(),
-      received: z.number(),
-      sent: z.number(),
-      heldThrough: z.string(),
-      failures: z.number()
-    })
-  )
-}) satisfies z.ZodType<SyncStatus>
-
-const syncNowAnswer = z.object({
-  sessions: z.array(
-    z.object({
-      peer: z.string(),
-      space: z.string(),
-      result: syncResult,
-      received: z.number(),
-      sent: z.number(),
-      detail: z.string().nullable()
-    })
-  )
-}) satisfies z.ZodType<SyncNowAnswer>
-
 const configEntry = z.object({
   key: z.string(),
   value: z.unknown(),
@@ -110,7 +71,7 @@ const configEntry = z.object({
 
 const requestId = z.union([z.string().max(128), z.number()])
 
-export const TOPICS = ['memory', 'peer', 'sync', 'node'] as const
+export const TOPICS = ['memory', 'peer', 'sync', 'node', 'catch-up'] as const
 
 export const DOOR_METHODS = {
   'rpc.hello': method({
@@ -222,18 +183,6 @@ export const NODE_METHODS = {
     access: 'admin',
     params: z.strictObject({ peer: peerName }),
     result: z.object({ disconnected: z.boolean() })
-  }),
-  'sync.status': method({
-    summary: 'What only this daemon holds, what peers are known to hold, and how the last rounds went.',
-    access: 'read',
-    params: none,
-    result: syncStatus
-  }),
-  'sync.now': method({
-    summary: 'Reconciles at once with one peer, or with every connected one.',
-    access: 'write',
-    params: z.strictObject({ space: space.exactOptional(), peer: peerName.exactOptional() }),
-    result: syncNowAnswer
   }),
   'space.list': method({
     summary: 'Spaces this daemon belongs to.',

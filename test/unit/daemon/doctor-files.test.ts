@@ -1,12 +1,18 @@
 /** The doctor finds each thing that can be wrong with a home, says what to do, and changes nothing. */
 import assert from 'node:assert/strict'
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import test, { after } from 'node:test'
+import { identityOf, markFiles } from '../../../src/adapters/level/file-marks.ts'
+import { openLevelStore } from '../../../src/adapters/level/level-store.ts'
+import { writeSentinel } from '../../../src/adapters/level/sentinel.ts'
+import { writeFileAtomic } from '../../../src/adapters/system/atomic-file.ts'
+import { uintBytes } from '../../../src/base/bytes.ts'
 import { SeededRandom } from '../../../src/base/prng.ts'
 import { checkNode, doctorFiles } from '../../../src/daemon/doctor-files.ts'
+import { homePaths } from '../../../src/daemon/home-files.ts'
 import { initHome } from '../../../src/daemon/home.ts'
 import { runFilePath, writeRunFile } from '../../../src/daemon/socket-path.ts'
 
@@ -43,7 +49,7 @@ test('a fresh home is healthy, and looking at it changes nothing', async () => {
 
 test('where there is no home every check still answers', async () => {
   const results = await doctorFiles(path.join(scratch, 'nowhere'))
-  assert.equal(results.length, 11)
+  assert.equal(results.length, 12)
   assert.match(results.find((result) => result.check === 'home')?.hint ?? '', /chrysalis init/)
   assert.equal(results.find((result) => result.check === 'node')?.ok, true)
 })
@@ -95,6 +101,73 @@ test('a damaged sentinel is found', async () => {
   mkdirSync(path.join(home, 'data'), { mode: 0o700 })
   writeFileSync(path.join(home, 'STATE'), 'half a li', { mode: 0o600 })
   assert.ok('store' in (await failures(home)))
+})
+
+/** A home whose store was closed in order, without a daemon. */
+async function storedHome(): Promise<string> {
+  const home = await madeHome()
+  const paths = homePaths(home)
+  const store = await openLevelStore(paths.data)
+  for (let i = 0; i < 200; i++) {
+    await store.batch([{ table: 'delta', key: uintBytes(i, 4), value: new Uint8Array(500).fill(i) }], {
+      durable: false
+    })
+  }
+  await store.close()
+  const identity = await identityOf(paths.data)
+  assert.ok(identity !== undefined)
+  const files = await markFiles(paths.data)
+  const state = {
+    schema: 1,
+    deltas: 200,
+    spaces: {},
+    epoch: 'e0'.repeat(8),
+    clean: true,
+    stopId: null,
+    identity,
+    files
+  }
+  await writeSentinel(home, { ...state, writtenAtMs: 1 }, writeFileAtomic)
+  return home
+}
+
+async function detailOf(home: string, check: string, env: Record<string, string> = {}): Promise<string> {
+  return (await doctorFiles(home, env)).find((result) => result.check === check)?.detail ?? ''
+}
+
+test('damage in the files of a store at rest is found, by a look that changes nothing', async () => {
+  const home = await storedHome()
+  assert.match(await detailOf(home, 'store'), /every file is whole, 200 deltas/)
+  const { data } = homePaths(home)
+  const log = path.join(data, readdirSync(data).find((name) => name.endsWith('.log')) as string)
+  const bytes = readFileSync(log)
+  bytes[bytes.length >> 1]! ^= 1
+  writeFileSync(log, bytes)
+  const before = readdirSync(data)
+  assert.match((await failures(home))['store'] ?? '', /makes a copy first/)
+  assert.match(await detailOf(home, 'store'), /\.log: bytes \d+ to \d+ are damaged/)
+  assert.deepEqual(readdirSync(data), before)
+  assert.deepEqual(readFileSync(log), bytes)
+})
+
+test('copies that a repair left behind are listed with their time', async () => {
+  const home = await madeHome()
+  assert.match(await detailOf(home, 'copies'), /^none/)
+  mkdirSync(path.join(home, 'data.damaged-1700000000000'))
+  writeFileSync(path.join(home, 'STATE.damaged-1700000000001'), '')
+  const detail = await detailOf(home, 'copies')
+  assert.match(detail, /data\.damaged-1700000000000 \(2023-11-14T22:13:20\.000Z\)/)
+  assert.match(detail, /STATE\.damaged-1700000000001/)
+})
+
+test('the floor and the ballast are shown as they are configured', async () => {
+  const home = await madeHome()
+  assert.match(
+    await detailOf(home, 'disk space'),
+    /MiB free, nothing is written below \d+ MiB, ballast of 32 MiB not held/
+  )
+  const env = { CHRYSALIS_STORE_FLOOR_BYTES: '0', CHRYSALIS_STORE_BALLAST_BYTES: '0' }
+  assert.match(await detailOf(home, 'disk space', env), /no floor is set, no ballast$/)
 })
 
 test('a run file is believed only when somebody answers on its socket', async () => {

@@ -13,6 +13,7 @@ import {
   emptyRecord,
   joinRecords,
   MERGE_TABLE,
+  ownPart,
   recordExists,
   type RecordState
 } from '../../../src/memory/record.ts'
@@ -267,4 +268,22 @@ test('a stored layout of another version is refused, not guessed at', () => {
   assert.equal(bytes[1], 1)
   bytes[1] = layout
   assert.throws(() => decodeRecord(bytes), /unknown layout/)
+})
+
+test('shared empty parts are never filled: what one record learns is in no other', () => {
+  const one = emptyRecord(RECORD)
+  const other = emptyRecord(id32(77))
+  for (const part of ['evidence', 'related', 'parents', 'supersedes', 'contentDeltas'] as const) {
+    assert.equal(one[part], other[part], 'nothing is made for nothing')
+    assert.throws(() => one[part].add('x'), AssertionError)
+    ownPart(one, part).add('x')
+    assert.equal(one[part].size, 1)
+    assert.equal(other[part].size, 0, part)
+    assert.equal(ownPart(one, part), one[part], 'made once')
+  }
+  assert.throws(() => one.importance.set('x', 1), AssertionError)
+  assert.throws(() => one.tags.set('x', { live: new Set(), removed: new Set() }), AssertionError)
+  ownPart(one, 'importance').set('x', 1)
+  assert.deepEqual([...other.importance], [])
+  assert.deepEqual(emptyRecord(RECORD), decodeRecord(encodeRecord(emptyRecord(RECORD))))
 })

@@ -348,7 +348,8 @@ describe('reads: audit', () => {
   })
 
   it('does not let a damaged delta keep the others from a peer', async () => {
-    const [a, b] = [await start(), await start()]
+    const sync = { gossip: false }
+    const [a, b] = [await start({ options: { sync } }), await start({ options: { sync } })]
     const bad = await a.node.add({ content: 'bad' })
     for (let i = 0; i < 5; i++) await a.node.add({ content: `good ${i}` })
     a.store.damage = (table, key, value) => (table === 'delta' && toHex(key).endsWith(bad.delta) ? refuseRow() : value)

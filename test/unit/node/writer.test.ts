@@ -4,12 +4,14 @@ import { fromHex, toHex } from '../../../src/base/bytes.ts'
 import { ChrysalisError, isChrysalisError } from '../../../src/base/errors.ts'
 import { LIMITS } from '../../../src/base/limits.ts'
 import { encodeDelta, encodeFrame } from '../../../src/memory/delta-codec.ts'
+import { hlcOf } from '../../../src/memory/ids.ts'
 import { recordIdOfKey, topicOf } from '../../../src/memory/names.ts'
 import { RECON_PROTOCOL } from '../../../src/sync/recon-codec.ts'
 import type { NodeEvent } from '../../../src/node/api.ts'
 import { Records } from '../../../src/node/records.ts'
 import type { Space } from '../../../src/node/space.ts'
 import { Writer } from '../../../src/node/writer.ts'
+import { deltaKey } from '../../../src/node/rows.ts'
 import { at, Bench, codeOf, FaultyStore, type Engine } from '../../support/engine.ts'
 import { Author } from '../../support/replica-bench.ts'
 import { identity, note, SPACE } from '../../support/sealed.ts'
@@ -324,7 +326,7 @@ describe('writer: a store that fails', () => {
     assert.equal(await codeOf(engine.node.add({ content: 'late' })), 'unavailable')
   })
 
-  it('lets a damaged record row stand in the way of nobody else', async () => {
+  it('lets a damaged record row stand in the way of nobody, and a lost delta only in that of its record', async () => {
     const store = new FaultyStore()
     const engine = await start({ store, seed: 1 })
     const bad = await engine.node.add({ content: 'damaged later', key: 'bad' })
@@ -340,7 +342,18 @@ describe('writer: a store that fails', () => {
       codeOf(restarted.node.add({ content: 'more', key: 'bad' })),
       codeOf(restarted.node.add({ content: 'good too' }))
     ])
-    assert.deepEqual(codes, ['resolved', 'corrupt', 'resolved'])
+    assert.deepEqual(codes, ['resolved', 'resolved', 'resolved'], 'it is folded again from its deltas')
+    const { damage } = store
+    const hidden = restarted.node.spaceTable.all[0]?.id ?? ''
+    await store.rows.batch([{ table: 'delta', key: deltaKey(hidden, bad.delta), value: null }], { durable: true })
+    const again = await bench.restart(restarted)
+    store.damage = damage
+    const later = await Promise.all([
+      codeOf(again.node.add({ content: 'good' })),
+      codeOf(again.node.add({ content: 'more', key: 'bad' })),
+      codeOf(again.node.add({ content: 'good too' }))
+    ])
+    assert.deepEqual(later, ['resolved', 'corrupt', 'resolved'])
     assert.equal(restarted.node.status().state, 'ready')
     assert.equal(restarted.node.epoch, engine.node.epoch)
   })
@@ -389,16 +402,20 @@ describe('writer: a cloned identity', () => {
       }
     })
     const clone = new Author(1, epoch)
+    const due = hlcOf(engine.clock.nowMs() + LIMITS.clockLeadMsMax + 100)
+    for (const space of [SPACE, other]) {
+      await gossipInto(engine, space, clone.forge({ space, seq: 9, prev: '0e'.repeat(32), hlc: due }))
+    }
+    await engine.node.idle()
+    const { writer } = engine.node as unknown as { writer: Writer }
     const open = hold(engine.store)
     const blocker = engine.node.add({ content: 'in a group before' })
-    await turn()
+    await bench.pass(101)
     // One group: a clone is found in both spaces, and then the second one writes.
-    for (const space of [SPACE, other]) {
-      await gossipInto(engine, space, clone.forge({ space, seq: 9, prev: '0e'.repeat(32), hlc: at(0) }))
-    }
+    const ticks = [SPACE, other].map((id) => writer.submit(engine.node.spaceTable.find(id), { input: 'tick' }))
     const write = engine.node.add({ content: 'own', space: 'two' })
     open()
-    await Promise.all([blocker, write])
+    await Promise.all([blocker, ...ticks, write])
     assert.equal(engine.store.deltaBatches().length, 2)
     await engine.node.add({ content: 'own again', space: 'two' })
     await engine.node.add({ content: 'own', space: 'one' })

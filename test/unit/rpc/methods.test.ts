@@ -57,6 +57,8 @@ test('every method answers with exactly the shape the table promises', async () 
     'peer.disconnect': { peer: OTHER_PEER },
     'sync.status': {},
     'sync.now': { space: 'shared' },
+    'sync.wait': { ids: [id], minPeers: 1 },
+    'sync.frontiers': { limit: 10 },
     'space.list': {},
     'space.invite': { space: 'shared', expiresInMs: 60_000, uses: 2 },
     'space.join': { ticket: 'chy1-ticket' },

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { LIMITS } from '../../../src/base/limits.ts'
 import { SeededRandom } from '../../../src/base/prng.ts'
 import type { Random } from '../../../src/ports/random.ts'
 import { Pace } from '../../../src/sync/pace.ts'
@@ -37,6 +38,28 @@ describe('pace', () => {
     pace.next('equal')
     pace.next('failed')
     assert.equal(pace.next('equal'), 8_000)
+  })
+
+  it('tries somebody else within a second when a peer has its hands full, without losing its place', () => {
+    const pace = middle()
+    pace.next('equal')
+    assert.equal(pace.next('busy'), 750)
+    assert.equal(pace.intervalMs, 4_000)
+  })
+
+  it('goes on at once, and at full pace afterwards, when there was more', () => {
+    const pace = middle()
+    for (let i = 0; i < 5; i++) pace.next('equal')
+    assert.equal(pace.next('onward'), 0)
+    assert.equal(pace.next('equal'), 4_000)
+  })
+
+  it(`leaves a peer that always has more after ${LIMITS.reconOnwardSessionsMax} sessions in a row`, () => {
+    const pace = middle()
+    for (let round = 0; round < 2; round++) {
+      for (let i = 1; i < LIMITS.reconOnwardSessionsMax; i++) assert.equal(pace.next('onward'), 0)
+      assert.equal(pace.next('onward'), 2_000)
+    }
   })
 
   it('comes back to full pace when something was written here', () => {

@@ -37,6 +37,7 @@ function databaseWith(overrides: Partial<LevelDatabase>): LevelDatabase {
     open: (options) => inner.open(options),
     close: () => inner.close(),
     get: (key, options) => inner.get(key, options),
+    getSync: (key, options) => inner.getSync(key, options),
     getMany: (keys, options) => inner.getMany(keys, options),
     iterator: (options) => inner.iterator(options),
     batch: (operations, options) => inner.batch(operations, options),
@@ -69,6 +70,7 @@ test('after a failed write every later write fails, reads go on, and reopen heal
     open: (options) => inner.open(options),
     close: () => inner.close(),
     get: (key, options) => inner.get(key, options),
+    getSync: (key, options) => inner.getSync(key, options),
     batch: async (operations, options) => {
       batches++
       if (failing)
@@ -104,6 +106,7 @@ test('a reopen that fails leaves a store that says why, and may be tried again',
     },
     close: () => inner.close(),
     get: (key, options) => inner.get(key, options),
+    getSync: (key, options) => inner.getSync(key, options),
     batch: (operations, options) => inner.batch(operations, options)
   })
   const store = createLevelStore(database, { name: 'half' })

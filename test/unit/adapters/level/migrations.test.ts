@@ -33,9 +33,9 @@ function watched(store: Store, failAt = -1): { store: Store; batches: { rows: nu
 test('a new store gets the current number, durably, and is left alone afterwards', async () => {
   const inner = createMemoryStore()
   const { store, batches } = watched(inner)
-  assert.deepEqual(await migrate(store), { from: undefined, to: SCHEMA, applied: [] })
+  assert.deepEqual(await migrate(store), { from: undefined, to: SCHEMA, applied: [], wasLost: false })
   assert.equal(await schemaOf(inner), '00000001')
-  assert.deepEqual(await migrate(store), { from: 1, to: 1, applied: [] })
+  assert.deepEqual(await migrate(store), { from: 1, to: 1, applied: [], wasLost: false })
   assert.deepEqual(batches, [{ rows: 1, durable: true }])
 })
 
@@ -66,7 +66,7 @@ test('an older store runs the steps it lacks, in order, each in one durable batc
   }
   const { store, batches } = watched(inner)
   const report = await migrate(store, [move, check])
-  assert.deepEqual(report, { from: 1, to: 3, applied: ['move the row', 'see the move'] })
+  assert.deepEqual(report, { from: 1, to: 3, applied: ['move the row', 'see the move'], wasLost: false })
   assert.deepEqual(seen, ['00000001', '00000002'])
   assert.deepEqual(batches, [
     { rows: 3, durable: true },
@@ -84,7 +84,7 @@ test('a crash between steps leaves the finished ones done and goes on from there
   await assert.rejects(migrate(watched(inner, 1).store, steps), /power cut/)
   assert.equal(await schemaOf(inner), '00000002')
   assert.deepEqual(await inner.get('meta', utf8('two')), one)
-  assert.deepEqual(await migrate(inner, steps), { from: 2, to: 3, applied: ['step 3'] })
+  assert.deepEqual(await migrate(inner, steps), { from: 2, to: 3, applied: ['step 3'], wasLost: false })
 })
 
 test('a newer store is refused with both numbers, and not touched', async () => {
@@ -116,4 +116,25 @@ test('rows without a number, or an unreadable number, are `corrupt` and not touc
 
 test('a list of steps with a gap is a programmer error', async () => {
   await assert.rejects(migrate(createMemoryStore(), [stepTo(3)]), /numbered/)
+})
+
+test('a lost number is taken from the witness, and the steps go on from there', async () => {
+  const ran: number[] = []
+  const step = (to: number): Migration => ({
+    ...stepTo(to),
+    plan: () => {
+      ran.push(to)
+      return Promise.resolve([])
+    }
+  })
+  const store = createMemoryStore()
+  await store.batch([{ table: 'delta', key: one, value: one }], { durable: true })
+  assert.deepEqual(await migrate(store, [step(2), step(3)], 2), { from: 2, to: 3, applied: ['step 3'], wasLost: true })
+  assert.deepEqual(ran, [3])
+  assert.equal(await schemaOf(store), '00000003')
+  // A witness of the present layout has the number written again, and a sound number needs no witness.
+  await store.batch([{ table: 'meta', key: SCHEMA_KEY, value: utf8('nonsense') }], { durable: true })
+  assert.equal((await migrate(store, [step(2), step(3)], 3)).wasLost, true)
+  assert.equal((await migrate(store, [step(2), step(3)], 1)).wasLost, false)
+  assert.equal(await schemaOf(store), '00000003')
 })

@@ -15,6 +15,7 @@ import {
   type OwnHead,
   type Sentinel
 } from '../../../../src/adapters/level/sentinel.ts'
+import { remedyOf, type Remedy } from '../../../../src/adapters/level/inspect.ts'
 import { writeFileAtomic } from '../../../../src/adapters/system/atomic-file.ts'
 import { isChrysalisError } from '../../../../src/base/errors.ts'
 
@@ -33,11 +34,12 @@ const clean: Sentinel = {
   },
   epoch: EPOCH,
   clean: true,
+  stopId: '57'.repeat(8),
   identity: IDENTITY,
   files: { CURRENT: { bytes: 16, sha256: 'ab'.repeat(32) }, '000005.ldb': { bytes: 1_234, sha256: null } },
   writtenAtMs: 1_700_000_000_123
 }
-const same: Observed = { identity: IDENTITY, deltas: 100, heads: { [SPACE]: HEAD } }
+const same: Observed = { identity: IDENTITY, stopId: '57'.repeat(8), deltas: 100, heads: { [SPACE]: HEAD } }
 const isCorrupt = (error: unknown): boolean => isChrysalisError(error, 'corrupt')
 
 async function temporaryDirectory(context: TestContext): Promise<string> {
@@ -65,6 +67,9 @@ test('every other case draws a new epoch and says why', () => {
       { ...same, deltas: 130, heads: { [SPACE]: { ...HEAD, seq: 50, id: 'ee'.repeat(32) } } },
       { reasons: [/^unclean stop/] }
     ],
+    ['no note of the stop', clean, { ...same, stopId: undefined }, { reasons: [/^no note of the last stop/] }],
+    ['a note of a later stop', clean, { ...same, stopId: '58'.repeat(8) }, { reasons: [/^the home was set back/] }],
+    ['no id in STATE', { ...clean, stopId: null }, same, { reasons: [/^the home was set back/] }],
     ['other inode', clean, { ...same, identity: { ...IDENTITY, ino: '5' } }, { reasons: [/^copied or restored/] }],
     ['other device', clean, { ...same, identity: { ...IDENTITY, dev: '5' } }, { reasons: [/^copied or restored/] }],
     [
@@ -143,6 +148,8 @@ test('the file is private, read back whole, and a missing one is undefined', asy
 test('a file that is not a sentinel is `corrupt`, one from a newer version `unsupported_version`', async (context) => {
   const directory = await temporaryDirectory(context)
   const write = (text: string): Promise<void> => writeFile(join(directory, 'STATE'), text)
+  const writeSummed = (value: object): Promise<void> =>
+    writeSentinel(directory, value as Sentinel, (path, bytes) => writeFile(path, bytes))
   const whole = JSON.parse(JSON.stringify(clean)) as Record<string, unknown>
   const broken: unknown[] = [
     [],
@@ -161,15 +168,24 @@ test('a file that is not a sentinel is `corrupt`, one from a newer version `unsu
     { ...whole, files: undefined }
   ]
   for (const value of broken) {
-    await write(JSON.stringify(value))
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) await writeSummed(value)
+    else await write(JSON.stringify(value))
     await assert.rejects(readSentinel(directory), isCorrupt, JSON.stringify(value))
   }
   for (const text of ['', '{', '\u0000'.repeat(40)]) {
     await write(text)
     await assert.rejects(readSentinel(directory), isCorrupt)
   }
-  await write(JSON.stringify({ ...whole, somethingNew: 1 }))
+  await writeSummed({ ...whole, somethingNew: 1 })
   assert.deepEqual(await readSentinel(directory), clean)
+  // Every field in its place, and one digit another one.
+  const text = await readFile(join(directory, 'STATE'), 'utf8')
+  await write(text.replace('"deltas": 100', '"deltas": 101'))
+  await assert.rejects(readSentinel(directory), isCorrupt)
+  await write(text.replace(/"sum": "(.)/, (_, digit) => `"sum": "${digit === '0' ? '1' : '0'}`))
+  await assert.rejects(readSentinel(directory), isCorrupt)
+  await write(JSON.stringify(whole))
+  await assert.rejects(readSentinel(directory), isCorrupt, 'and one without a checksum')
   await write(JSON.stringify({ schema: 2 }))
   await assert.rejects(readSentinel(directory), (error: unknown) => isChrysalisError(error, 'unsupported_version'))
 })
@@ -193,9 +209,15 @@ test('the real directory keeps its epoch over a restart; moved it does too, copi
   const judge = async (directory: string): Promise<boolean> => {
     const identity = await identityOf(directory)
     assert.ok(identity !== undefined)
-    return judgeSentinel(await readSentinel(home), { identity, deltas: 1, heads: {} }).keepEpoch
+    return judgeSentinel(await readSentinel(home), {
+      identity,
+      stopId: sentinel.stopId ?? undefined,
+      deltas: 1,
+      heads: {}
+    }).keepEpoch
   }
-  assert.deepEqual(await inspectClosedDatabase(sentinel, data), { mustExist: true, damage: [] })
+  const { mustExist, inspection } = await inspectClosedDatabase(sentinel, data, { wholeBytesMax: 0 })
+  assert.deepEqual([mustExist, inspection.findings], [true, []])
   assert.equal(await judge(data), true)
   await (await openLevelStore(data, { mustExist: true })).close()
   assert.equal(await judge(data), true, 'opening does not change the identity')
@@ -208,9 +230,10 @@ test('the real directory keeps its epoch over a restart; moved it does too, copi
 test('a sentinel without its database is `corrupt`, and nothing is created', async (context) => {
   const { home, data, sentinel } = await stoppedHome(context)
   await rm(data, { recursive: true })
-  await assert.rejects(inspectClosedDatabase(sentinel, data), isCorrupt)
+  await assert.rejects(inspectClosedDatabase(sentinel, data, { wholeBytesMax: 0 }), isCorrupt)
   assert.deepEqual(await readdir(home), ['STATE'])
-  assert.deepEqual(await inspectClosedDatabase(undefined, data), { mustExist: false, damage: [] })
+  await assert.rejects(inspectClosedDatabase(undefined, data, { wholeBytesMax: 0, wasThere: true }), isCorrupt)
+  assert.equal((await inspectClosedDatabase(undefined, data, { wholeBytesMax: 0 })).mustExist, false)
 })
 
 test('damage done while stopped is found before opening', async (context) => {
@@ -224,24 +247,27 @@ test('damage done while stopped is found before opening', async (context) => {
   assert.ok(logBytes.length > 100, 'the row is still in the log')
   const flipped = Uint8Array.from(logBytes)
   flipped[60]! ^= 1
-  const damages: [RegExp, () => Promise<void>][] = [
-    [/^MANIFEST-\d+ has \d+ bytes instead of/, async () => truncate(join(data, manifest), 20)],
-    [/\.log is gone$/, () => rm(join(data, log))],
-    [/\.log has other content$/, () => writeFile(join(data, log), flipped)],
-    [/^CURRENT is gone$/, () => rm(join(data, 'CURRENT'))],
-    [/^000099\.ldb is new$/, () => writeFile(join(data, '000099.ldb'), 'x')]
+  const damages: [RegExp, Remedy, () => Promise<void>][] = [
+    [/^MANIFEST-\d+: it names no log number$/, 'repair', async () => truncate(join(data, manifest), 20)],
+    [/^the log \d+\.log is gone$/, 'none', () => rm(join(data, log))],
+    // The only record of the log: a crash could have left that, but not after an orderly stop.
+    [/\.log has other content$/, 'none', () => writeFile(join(data, log), flipped)],
+    [/^the file CURRENT is gone$/, 'point CURRENT', () => rm(join(data, 'CURRENT'))],
+    [/^000099\.ldb is new$/, 'none', () => writeFile(join(data, '000099.ldb'), 'x')]
   ]
-  for (const [pattern, damage] of damages) {
+  const look = async (witness: Sentinel) =>
+    (await inspectClosedDatabase(witness, data, { wholeBytesMax: 0 })).inspection.findings
+  for (const [pattern, remedy, damage] of damages) {
     await damage()
-    const { damage: found } = await inspectClosedDatabase(sentinel, data)
-    assert.equal(found.length, 1, found.join('; '))
-    assert.match(found[0] ?? '', pattern)
+    const findings = await look(sentinel)
+    assert.match(findings[0]?.what ?? '', pattern)
+    assert.equal(remedyOf(findings), remedy, String(pattern))
     await rm(data, { recursive: true })
     await cp(pristine, data, { recursive: true })
   }
-  // LevelDB's own diary and lock are nobody's evidence, and an unclean stop leaves nothing to compare with.
+  // LevelDB's own diary and lock are nobody's evidence, and after a kill there is nothing to compare with.
   await writeFile(join(data, 'LOG'), 'other')
-  assert.deepEqual((await inspectClosedDatabase(sentinel, data)).damage, [])
-  await rm(join(data, log))
-  assert.deepEqual((await inspectClosedDatabase({ ...sentinel, clean: false }, data)).damage, [])
+  assert.deepEqual(await look(sentinel), [])
+  await writeFile(join(data, log), flipped)
+  assert.deepEqual(await look({ ...sentinel, clean: false }), [])
 })
