@@ -18,6 +18,8 @@ export interface Reading {
   readonly lost: readonly string[]
   /** There, and not what was written. */
   readonly wrong: readonly string[]
+  /** There, but without an acknowledged part of it: a change of it is lost, or its beginning. */
+  readonly partial: readonly string[]
   /** Shown, and marked as not verified: the delta behind it is damaged or gone. */
   readonly unverified: readonly string[]
   /** Not shown, with an error that says why. */
@@ -29,6 +31,8 @@ export class Acknowledged {
   readonly #file: number
   /** Record id → number of the write. */
   readonly #acks = new Map<string, number>()
+  /** Ids whose content was changed later, as revisedTextOf says. */
+  readonly #revised = new Set<string>()
   readonly #unread: string[] = []
   attempts = 0
 
@@ -60,7 +64,7 @@ export class Acknowledged {
       while (!isEnough()) {
         const n = this.attempts++
         try {
-          const { id } = await client.learn(textOf(n), { tags: [`t${n % 50}`] })
+          const { id } = await client.learn(textOf(n), { tags: [tagOf(n)] })
           this.note(id, n)
         } catch (error) {
           if (isBroken(error)) return
@@ -71,12 +75,40 @@ export class Acknowledged {
     await Promise.all(Array.from({ length: inFlight }, loop))
   }
 
+  /** Changes the content of one acknowledged memory. Rejects with the daemon's refusal. */
+  async revise(client: Client, id: string): Promise<void> {
+    const n = this.#acks.get(id)
+    if (n === undefined) throw new Error(`${id} was never acknowledged`)
+    await client.revise(id, { content: revisedTextOf(n) })
+    writeSync(this.#file, `${id} ${n} revised\n`)
+    this.#revised.add(id)
+  }
+
+  /** The number of the write that made this memory, undefined for one that is not in the book. */
+  numberOf(id: string): number | undefined {
+    return this.#acks.get(id)
+  }
+
+  isWrong(id: string, item: { readonly content: string | null; readonly tags: readonly string[] }): boolean {
+    return this.#judge(id, item) === 'wrong'
+  }
+
+  /** A memory without some of its deltas shows the rest of them: less than was acknowledged, and nothing else. */
+  #judge(id: string, item: { readonly content: string | null; readonly tags: readonly string[] }): Shown {
+    const n = this.#acks.get(id) ?? -1
+    const revised = this.#revised.has(id)
+    if (item.tags.some((tag) => tag !== tagOf(n))) return 'wrong'
+    if (item.content === (revised ? revisedTextOf(n) : textOf(n))) return item.tags.length === 1 ? 'right' : 'partial'
+    return item.content === null || (revised && item.content === textOf(n)) ? 'partial' : 'wrong'
+  }
+
   /** Looks for every acknowledged id; reads and compares those not read yet, or all of them. */
   async check(client: Client, which: 'new' | 'all'): Promise<Reading> {
     const present = await deltaIds(client)
     // One memory a delta: the record has the delta's own id.
     const lost = [...this.#acks.keys()].filter((id) => !present.has(id))
     const wrong: string[] = []
+    const partial: string[] = []
     const unverified: string[] = []
     const refused: string[] = []
     const toRead = which === 'all' ? [...this.#acks.keys()] : this.#unread
@@ -87,12 +119,16 @@ export class Acknowledged {
         const id = ids[i] as string
         if (item === 'refused') refused.push(id)
         else if (item === null) lost.push(id)
-        else if (item.content !== textOf(this.#acks.get(id) ?? -1)) wrong.push(id)
-        else if (!item.verified) unverified.push(id)
+        else {
+          const shown = this.#judge(id, item)
+          if (shown === 'wrong') wrong.push(id)
+          else if (shown === 'partial') partial.push(id)
+          else if (!item.verified) unverified.push(id)
+        }
       })
     }
     this.#unread.length = 0
-    return { lost: [...new Set(lost)], wrong, unverified, refused, present: present.size }
+    return { lost: [...new Set(lost)], wrong, partial, unverified, refused, present: present.size }
   }
 
   close(): void {
@@ -115,10 +151,16 @@ async function readEach(client: Client, ids: readonly string[]): Promise<readonl
   }
 }
 
+type Shown = 'right' | 'partial' | 'wrong'
+
 /** Every text differs, and its length with it. */
-function textOf(n: number): string {
+export function textOf(n: number): string {
   return `write ${n} of the chaos run: ${'the ink must outlive the pen '.repeat(1 + (n % 9))}`
 }
+
+const revisedTextOf = (n: number): string => `${textOf(n)}(revised)`
+
+const tagOf = (n: number): string => `t${n % 50}`
 
 export async function deltaIds(client: Client): Promise<Set<string>> {
   const found = new Set<string>()

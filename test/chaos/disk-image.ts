@@ -9,11 +9,12 @@
  *
  * It models a disk that keeps what it was given, in order; not one that lies about its cache. Needs Linux and root.
  */
-import { execFile, spawn, type ChildProcess } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { execFile, type ChildProcess } from 'node:child_process'
+import { existsSync, rmSync } from 'node:fs'
 import { mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { mount, unmount } from './mounts.ts'
 
 const run = promisify(execFile)
 
@@ -29,6 +30,8 @@ export interface DiskImage {
   readonly file: string
   /** Where the writer sees it. */
   readonly mountPoint: string
+  /** Removes it when this process is ended early. */
+  readonly onExit: () => void
 }
 
 /** Why power cuts cannot be played here, or undefined when they can. */
@@ -47,17 +50,20 @@ export function supported(): string | undefined {
 /** Makes an empty disk of `bytes` (at least some 32 MiB, for the journal) and mounts it. */
 export async function createDisk(bytes: number): Promise<DiskImage> {
   const directory = await mkdtemp(join(MEMORY, 'chrysalis-disk-'))
-  const disk = { directory, file: join(directory, 'disk.img'), mountPoint: join(directory, 'mounted') }
+  const onExit = (): void => rmSync(directory, { recursive: true, force: true })
+  process.once('exit', onExit)
+  const disk = { directory, onExit, file: join(directory, 'disk.img'), mountPoint: join(directory, 'mounted') }
   try {
     const handle = await open(disk.file, 'w')
     await handle.truncate(bytes)
     await handle.close()
     await run('mkfs.ext4', ['-q', '-F', disk.file])
     await mkdir(disk.mountPoint)
-    await run('mount', ['-o', 'loop,data=ordered', disk.file, disk.mountPoint])
+    await mount(['-o', 'loop,data=ordered', disk.file, disk.mountPoint])
     return disk
   } catch (error) {
     await rm(directory, { recursive: true, force: true })
+    process.off('exit', onExit)
     throw error
   }
 }
@@ -66,25 +72,26 @@ export async function createDisk(bytes: number): Promise<DiskImage> {
 export async function removeDisk(disk: DiskImage): Promise<void> {
   await unmount(disk.mountPoint)
   await rm(disk.directory, { recursive: true, force: true })
+  process.off('exit', disk.onExit)
 }
 
 /**
- * Starts a writer whose standard output, where it notes what was acknowledged to it, goes to a file outside the disk:
- * at the cut that file is complete, where a pipe might still hold lines nobody has read.
+ * Keeps the disk as it is now, for `rollBack`. Nothing may have files open on it: it is unmounted for the copy, so that
+ * this is a disk after an orderly shutdown of the machine.
  */
-export async function startWriter(
-  disk: DiskImage,
-  command: string,
-  parameters: readonly string[]
-): Promise<{ child: ChildProcess; acknowledged: () => Promise<string> }> {
-  const path = join(disk.directory, 'acknowledged')
-  const output = await open(path, 'a')
-  try {
-    const child = spawn(command, parameters, { stdio: ['ignore', output.fd, 'inherit'] })
-    return { child, acknowledged: () => readFile(path, 'utf8') }
-  } finally {
-    await output.close()
-  }
+export async function keepImage(disk: DiskImage, name: string): Promise<string> {
+  const kept = join(disk.directory, `${name}.img`)
+  await unmount(disk.mountPoint)
+  await run('cp', ['--sparse=always', disk.file, kept])
+  await mount(['-o', 'loop,data=ordered', disk.file, disk.mountPoint])
+  return kept
+}
+
+/** The disk is again what it was when it was kept, as when a virtual machine is put back to a snapshot. */
+export async function rollBack(disk: DiskImage, kept: string): Promise<void> {
+  await unmount(disk.mountPoint)
+  await run('cp', ['--sparse=always', kept, disk.file])
+  await mount(['-o', 'loop,data=ordered', disk.file, disk.mountPoint])
 }
 
 /**
@@ -113,7 +120,7 @@ export async function cutPower(disk: DiskImage, writer: ChildProcess): Promise<s
 export async function withDiskAfterCut<T>(copy: string, look: (mountPoint: string) => Promise<T>): Promise<T> {
   const mountPoint = `${copy}-mounted`
   await mkdir(mountPoint)
-  await run('mount', ['-o', 'loop', copy, mountPoint])
+  await mount(['-o', 'loop', copy, mountPoint])
   try {
     return await look(mountPoint)
   } finally {
@@ -156,14 +163,5 @@ async function isSame(first: string, second: string): Promise<boolean> {
     // 1 is "different"; anything else is trouble.
     if (error instanceof Error && 'code' in error && error.code === 1) return false
     throw error
-  }
-}
-
-/** Lazily as a last resort: a mount left behind outlives the test. */
-async function unmount(mountPoint: string): Promise<void> {
-  try {
-    await run('umount', [mountPoint])
-  } catch {
-    await run('umount', ['-l', mountPoint])
   }
 }

@@ -41,7 +41,7 @@ export function kill(options: ChaosOptions): Promise<Verdict> {
         const daemon = await yard.start(home)
         answeredMsMax = Math.max(answeredMsMax, daemon.answeredMs)
         const reading = await book.check(daemon.client, 'new')
-        for (const id of [...reading.lost, ...reading.refused, ...reading.unverified]) lost.add(id)
+        for (const id of [...reading.lost, ...reading.partial, ...reading.refused, ...reading.unverified]) lost.add(id)
         for (const id of reading.wrong) wrong.add(id)
         const clients = await Promise.all(Array.from({ length: WRITERS }, () => daemon.connect()))
         const writing = Promise.all(clients.map((client) => book.write(client, IN_FLIGHT)))
@@ -56,7 +56,7 @@ export function kill(options: ChaosOptions): Promise<Verdict> {
       }
       const last = await yard.start(home)
       const reading = await book.check(last.client, 'all')
-      for (const id of [...reading.lost, ...reading.refused, ...reading.unverified]) lost.add(id)
+      for (const id of [...reading.lost, ...reading.partial, ...reading.refused, ...reading.unverified]) lost.add(id)
       for (const id of reading.wrong) wrong.add(id)
       ;({ present } = reading)
       const report = await last.client.call('memory.verify', {}, { timeoutMs: 600_000 })

@@ -14,6 +14,12 @@ export interface ChaosOptions {
   readonly say: (line: string) => void
   /** Fewer acknowledged writes prove nothing. Default 1,000. */
   readonly acksMin?: number
+  /** For the runs with a company of daemons, which have a number of their own. */
+  readonly daemons?: number
+  /** Where chance is drawn from; printed, so that a run can be repeated. The time when it is omitted. */
+  readonly seed?: string
+  /** Only the cases whose names contain this, where a run has named cases. */
+  readonly only?: string
 }
 
 export const ACKS_MIN = 1_000
@@ -29,6 +35,8 @@ export function judge(
   if (silent.length > 0) return { ending: 'failed to test', reasons: silent, figures }
   return { ending: 'passed', reasons: [], figures }
 }
+
+export const skipped = (reason: string): Verdict => ({ ending: 'SKIPPED', reasons: [reason], figures: {} })
 
 export function tooFewAcks(acks: number, acksMin: number = ACKS_MIN): string | undefined {
   return acks >= acksMin ? undefined : `only ${acks} writes were acknowledged; below ${acksMin} a run proves nothing`
