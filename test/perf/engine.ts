@@ -48,7 +48,7 @@ export async function openEngine(home: string, store: Partial<NodeOptions['store
     {
       store: database,
       network: air,
-      crypto: createCrypto(opened.identity.seed),
+      crypto: createCrypto(opened.identity.seed, { signsOffLoop: true }),
       clock: systemClock,
       random: systemRandom,
       logger: silentLogger,

@@ -20,6 +20,9 @@ export const GOALS = {
   mergeGSetMicros: atMost(45),
   ingestPerS: atLeast(4_000),
   rangeInsertMicros: atMost(6),
+  /** 60 million bytes. */
+  setMiBPerMillion: atMost(57.2),
+  restartCpuMsPerMillion: atMost(500),
   recallOverRpcP50Ms: atMost(1),
   recallOverRpcP99Ms: atMost(5),
   rssIdleMiB: atMost(256),
@@ -29,5 +32,28 @@ export const GOALS = {
   visibilityIdleP99Ms: atMost(20),
   catchUpPerS: atLeast(10_000),
   catchUpTenThousandMs: atMost(2_000),
-  restartReadyMs: atMost(2_000)
+  joiningRssMiB: atMost(150),
+  restartReadyMs: atMost(2_000),
+  /** Bytes of metadata both ways, and answers waited for, to find this many differences spread over 1 M deltas. */
+  reconBytes: {
+    0: atMost(64),
+    10: atMost(640),
+    100: atMost(3_200),
+    1_000: atMost(33_000),
+    10_000: atMost(260_000)
+  } as Readonly<Record<number, Goal>>,
+  reconRoundTrips: {
+    0: atMost(1),
+    10: atMost(1),
+    100: atMost(3),
+    1_000: atMost(3),
+    10_000: atMost(3)
+  } as Readonly<Record<number, Goal>>,
+  /** Both sides together, a hundred differences in 1 M deltas. */
+  reconHundredCpuMs: atMost(10),
+  /** A hundred differences in 1 M deltas by the tree alone. */
+  reconTreeBytes: atMost(32_000),
+  reconTreeRoundTrips: atMost(4),
+  /** Away for the newest ten thousand. */
+  reconBlockBytes: atMost(2_000)
 } as const

@@ -24,12 +24,15 @@ export type Report = (
   name: string,
   value: number,
   unit: string,
-  more?: Partial<Pick<Figure, 'params' | 'goal'>>
+  more?: Partial<Pick<Figure, 'params' | 'goal'>> & {
+    /** The suite shows it itself, in a table. */
+    readonly inTable?: boolean
+  }
 ) => void
 
 /** Collects the figures of one suite. */
 export function reporter(suite: string, into: Figure[], tell: (figure: Figure) => void): Report {
-  return (name, value, unit, { params = {}, goal } = {}) => {
+  return (name, value, unit, { params = {}, goal, inTable = false } = {}) => {
     assert(Number.isFinite(value), `${name} was measured`)
     const met = goal === undefined ? undefined : goal.is === 'at most' ? value <= goal.value : value >= goal.value
     const figure = {
@@ -42,7 +45,7 @@ export function reporter(suite: string, into: Figure[], tell: (figure: Figure) =
       ...(met === undefined ? {} : { met })
     }
     into.push(figure)
-    tell(figure)
+    if (!inTable) tell(figure)
   }
 }
 

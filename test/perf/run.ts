@@ -16,6 +16,8 @@ import { ingest } from './suites/ingest.ts'
 import { merge } from './suites/merge.ts'
 import { reads } from './suites/reads.ts'
 import { recall } from './suites/recall.ts'
+import { recon } from './suites/recon.ts'
+import { tree } from './suites/tree.ts'
 import { visibility } from './suites/visibility.ts'
 import { writes } from './suites/writes.ts'
 import { World, type SuiteContext } from './world.ts'
@@ -24,9 +26,11 @@ const SUITES: Readonly<Record<string, (context: SuiteContext) => Promise<void>>>
   merge,
   writes,
   ingest,
+  tree,
   reads,
   recall,
   visibility,
+  recon,
   'catch-up': catchUp
 }
 

@@ -34,12 +34,7 @@ export class World {
 
   async #fill(count: number): Promise<string> {
     const home = await this.yard.newHome(`filled-${count}`)
-    const engine = await openEngine(home)
-    try {
-      await concurrently(FILL_WORKERS, count, (n) => engine.node.add(memory(n)))
-    } finally {
-      await engine.close()
-    }
+    await fill(home, 0, count)
     return home
   }
 
@@ -63,6 +58,16 @@ export class World {
     const daemon = await this.#daemons.get(count)?.catch(() => undefined)
     this.#daemons.delete(count)
     if (daemon?.running === true) await daemon.stop()
+  }
+}
+
+/** Writes memories `from` to `from + count` - 1 of the corpus into a home that nobody has open, one delta each. */
+export async function fill(home: string, from: number, count: number): Promise<void> {
+  const engine = await openEngine(home)
+  try {
+    await concurrently(FILL_WORKERS, count, (n) => engine.node.add(memory(from + n)))
+  } finally {
+    await engine.close()
   }
 }
 
