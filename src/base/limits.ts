@@ -115,7 +115,9 @@ export const LIMITS = {
   /** Deltas in one part of a catch-up: some 2 MiB, a second's work or less. */
   catchUpPartDeltasMax: 4_096,
   /** And no fewer than these, though a gap is cut so that every peer has its share: a part costs a few round trips. */
-  catchUpPartDeltasMin: 256,
+  catchUpPartDeltasMin: 1_024,
+  /** Where only one peer can send there is nothing to share: a part is then what one session can move, or nearly. */
+  catchUpLonePartDeltasMax: 16_384,
   /** Peers that serve one catch-up: a daemon verifies no faster than two or three can send. */
   catchUpPeersMax: 4,
   /** A part that takes longer is given to another peer. */
@@ -191,6 +193,8 @@ export const LIMITS = {
   storeSalvagesMax: 3,
   /** Table files LevelDB keeps open, of the 1,024 descriptors most systems allow one process. */
   storeOpenFilesMax: 256,
+  /** Bytes of rows one step of a scan reads ahead. At LevelDB's own 16 KiB a large scan is mostly waiting for its thread. */
+  storeReadAheadBytesMax: 1_048_576,
   /** Bytes of log lines waiting for a slow disk or pipe. Beyond it lines are counted and dropped. */
   logBufferBytesMax: 1_048_576,
   /** Bytes of one log line; the data of a longer one is left out. */
@@ -279,6 +283,7 @@ assert(LIMITS.gossipFlushBytes < LIMITS.gossipFrameBytesMax, 'a frame is flushed
 assert(LIMITS.gossipFrameBytesMax < LIMITS.reconFrameBytesMax, 'a page holds a delta')
 assert(LIMITS.rangeListKeysMax < LIMITS.rangeLeafKeysMax, 'a listed range fits a leaf')
 assert(LIMITS.reconInboundPerPeerMax <= LIMITS.reconInboundMax, 'one peer cannot take every session')
+assert(LIMITS.catchUpLonePartDeltasMax <= LIMITS.reconSessionDeltasMax, 'one session can move a part')
 assert(LIMITS.groupCommitInputsMax <= LIMITS.inboxInputsMax, 'a group fits the inbox')
 assert(LIMITS.groupCommitForeignMax <= LIMITS.sessionDeltasInFlightMax, 'sessions can fill a group')
 assert(LIMITS.sessionDeltasInFlightMax < LIMITS.inboxInputsMax, 'sessions never fill the inbox')

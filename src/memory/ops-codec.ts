@@ -197,8 +197,8 @@ function readLinkValue(relation: Relation, read: OpReader): string {
 }
 
 /**
- * Reads the arguments of one operation after the other, each in order. The first fault is kept and everything after it reads as some value of
- * the right type, so that the readers above stay free of branches; nobody looks at that value.
+ * Reads the arguments of one operation after the other, each in order. The first fault is kept and everything after it
+ * reads as some value of the right type, so that the readers above stay free of branches; nobody looks at that value.
  */
 class OpReader {
   #items: readonly CborValue[] = []

@@ -35,16 +35,16 @@ export async function verifyDeltasAsync(
   // A key is judged before anything is verified with it.
   const checks = deltas.map((delta) => {
     const check = signatureCheck(delta)
-    return verifier.keyOk(check.publicKey) ? verifier.verifyAsync(check) : BAD_KEY
+    return verifier.keyOk(check.publicKey) ? verifier.verifyAsync(check) : UNSOUND_KEY
   })
   const valid = await Promise.all(checks)
   return deltas.map((delta, i) => {
     const answer = valid[i]
-    return answer === BAD_KEY ? badKey(delta) : judged(delta, answer === true)
+    return answer === 'unsound key' ? badKey(delta) : judged(delta, answer === true)
   })
 }
 
-const BAD_KEY = 'bad-key'
+const UNSOUND_KEY = Promise.resolve('unsound key' as const)
 
 /**
  * A delta from a row of our own store. Its hashes are computed again, so that a damaged row is never shown; its

@@ -35,6 +35,8 @@ export interface CatchUpPorts {
   }
   /** Connected peers of the space. */
   readonly partners: (space: Space) => readonly PeerId[]
+  /** Peers that may be in the space, also those that are not connected yet. */
+  readonly known: (space: Space) => number
   /** The catch-up is over; `peer` gave the outline. */
   readonly finished: (space: Space, peer: PeerId) => void
 }
@@ -104,7 +106,7 @@ export class CatchUp {
       end
     }
     this.#runs.set(space.id, run)
-    void this.#prepare(run, partDeltasMax(gap))
+    void this.#prepare(run, partDeltasMax(gap, this.#ports.known(space)))
   }
 
   /** Ordinary sessions with it go on; only what it says it has starts no catch-up. */
@@ -269,8 +271,9 @@ export class CatchUp {
 }
 
 /** Two parts or more for every peer that may help, so that a fast one can take from a slow one. */
-export function partDeltasMax(gap: number): number {
-  const share = Math.ceil(gap / (2 * LIMITS.catchUpPeersMax))
+export function partDeltasMax(gap: number, peers: number): number {
+  if (peers <= 1) return LIMITS.catchUpLonePartDeltasMax
+  const share = Math.ceil(gap / (2 * Math.min(peers, LIMITS.catchUpPeersMax)))
   return Math.min(LIMITS.catchUpPartDeltasMax, Math.max(LIMITS.catchUpPartDeltasMin, share))
 }
 

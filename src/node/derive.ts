@@ -7,13 +7,12 @@
  */
 import { bytesToUint, fromHex, toHex, uintBytes } from '../base/bytes.ts'
 import type { VerifiedDelta } from '../memory/delta.ts'
-import { hlcMs, type DeltaId, type Hlc, type RecordId, type SpaceId } from '../memory/ids.ts'
+import type { DeltaId, Hlc, RecordId, SpaceId } from '../memory/ids.ts'
 import { rangeKey, resolveTarget } from '../memory/names.ts'
 import type { RecordState } from '../memory/record.ts'
 import { restoreDelta } from '../memory/verify.ts'
 import type { Hasher } from '../ports/crypto.ts'
 import { prefixEnd, type Store, type StoreWrite } from '../ports/store.ts'
-import { joinRangeKey } from '../sync/replica.ts'
 import { soundRows } from './deltas.ts'
 import { bounded } from './restore.ts'
 import {
@@ -49,9 +48,6 @@ export function parseHistoryKey(key: Uint8Array): { space: SpaceId; record: Reco
   for (let i = 48; i < 56; i++) hlc = (hlc << 8n) | BigInt(key[i] as number)
   return { space: spaceOfKey(key), record: toHex(key.subarray(16, 48)), hlc, id: toHex(key.subarray(56, 88)) }
 }
-
-export const rangeRowOf = (space: SpaceId, ms: number, id: DeltaId): Uint8Array =>
-  rangeRowKey(space, joinRangeKey(ms, id))
 
 export const rangeRowOfDelta = (delta: VerifiedDelta): Uint8Array =>
   rangeRowKey(delta.header.space, rangeKey(delta.header.hlc, delta.id))
@@ -176,9 +172,4 @@ export async function headsRow(
   }
   const free = [...heads].filter(([id]) => !cited.has(id)).map(([id, hlc]) => ({ id, hlc }))
   return { table: 'meta', key: META.heads(space), value: encodeHeads(free.slice(0, HEADS_KEPT)) }
-}
-
-/** Whether the stored delta is the one that a key names by time and id. */
-export function isDated(delta: VerifiedDelta, ms: number): boolean {
-  return hlcMs(delta.header.hlc) === ms
 }

@@ -9,7 +9,7 @@
  *
  * Every refusal is counted by reason. Bytes that no honest daemon sends are held against whoever handed them over.
  */
-import { isChrysalisError } from '../base/errors.ts'
+import { ChrysalisError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
 import { decodeDelta, decodeFrame } from '../memory/delta-codec.ts'
 import type { Delta, VerifiedDelta } from '../memory/delta.ts'
@@ -122,8 +122,9 @@ export class Intake {
         await this.#sessions.enter(part.length)
         parts.push(this.#take(space, part, from, delivery).finally(() => this.#sessions.leave(part.length)))
       }
-      const results = await Promise.allSettled(parts)
-      for (const result of results) if (result.status === 'rejected') throw result.reason
+      // The parts that can be stored are, whatever became of one of them.
+      await Promise.allSettled(parts)
+      await Promise.all(parts)
     } finally {
       this.#delivering -= records.length
     }
@@ -150,9 +151,9 @@ export class Intake {
 
   /** Throws what stands in the way of more than this one delta. */
   #verdict(settled: Settled): keyof Delivery {
-    if (settled instanceof Error) {
+    if (settled instanceof ChrysalisError) {
       // A damaged row of ours stands in the way of this one delta; the others need not wait for it.
-      if (!isChrysalisError(settled, 'corrupt')) throw settled
+      if (settled.code !== 'corrupt') throw settled
       this.refuse('corrupt')
       return 'refused'
     }

@@ -126,6 +126,11 @@ export class Partners {
     return members.map((peer) => peer.peer)
   }
 
+  /** How many there are, connected or not. */
+  known(peers: readonly PeerInfo[], nowMs: number): number {
+    return peers.filter((peer) => peer.bannedUntilMs <= nowMs && this.#isKnown(peer)).length
+  }
+
   /** Reachable and worth a try, connected or not. One that listens to our other spaces only is evidently not in this one. */
   #isKnown(peer: PeerInfo): boolean {
     if (!peer.connected && peer.addresses.length === 0) return false

@@ -78,6 +78,7 @@ export class Reconciliation {
       ...ports,
       sessions: this.#sessions,
       partners: (space) => this.present(space),
+      known: ({ id }) => this.#rhythms.get(id)?.partners.known(ports.network.peers(), ports.clock.nowMs()) ?? 0,
       // Only an ordinary session proves that nothing was left out.
       finished: (space, peer) => this.#proveSoon(space, peer)
     })

@@ -21,6 +21,8 @@ const slot = (space: SpaceId, id: RecordId): string => space + id
 export class Records {
   readonly #store: Store
   readonly #cache = new BoundedMap<string, StoredRecord>(LIMITS.recordCacheMax)
+  /** Rows being read, by how many, with the state stored since: what comes back from the disk may be older. */
+  readonly #reads = new Map<string, { readers: number; stored: StoredRecord | undefined }>()
 
   constructor(store: Store) {
     this.#store = store
@@ -36,22 +38,42 @@ export class Records {
     const found = ids.map((id) => this.#cache.get(slot(space, id)))
     const missing = ids.flatMap((_, index) => (found[index] === undefined ? [index] : []))
     if (missing.length === 0) return found
-    const values = await this.#store.getMany(
-      'record',
-      missing.map((index) => recordKey(space, ids[index] as RecordId))
-    )
-    values.forEach((value, i) => {
-      if (value === undefined) return
-      const index = missing[i] as number
-      const { lastArrival, state } = parseRecordValue(value)
-      const record = { state: decodeRecord(state), lastArrival }
-      found[index] = record
-      // A write may have stored a newer state while this read was under way.
-      const cached = this.#cache.get(slot(space, ids[index] as RecordId))
-      if (cached === undefined) this.#cache.set(slot(space, ids[index] as RecordId), record)
-      else found[index] = cached
-    })
+    const slots = missing.map((index) => slot(space, ids[index] as RecordId))
+    for (const key of slots) this.#beginRead(key)
+    try {
+      const values = await this.#store.getMany(
+        'record',
+        missing.map((index) => recordKey(space, ids[index] as RecordId))
+      )
+      values.forEach((value, i) => {
+        if (value === undefined) return
+        found[missing[i] as number] = this.#newest(slots[i] as string, value)
+      })
+    } finally {
+      for (const key of slots) this.#endRead(key)
+    }
     return found
+  }
+
+  /** The state in a row just read, unless a newer one was stored while the read was under way. */
+  #newest(key: string, row: Uint8Array): StoredRecord {
+    const newer = this.#cache.get(key) ?? this.#reads.get(key)?.stored
+    if (newer !== undefined) return newer
+    const { lastArrival, state } = parseRecordValue(row)
+    const record = { state: decodeRecord(state), lastArrival }
+    this.#cache.set(key, record)
+    return record
+  }
+
+  #beginRead(key: string): void {
+    const read = this.#reads.get(key)
+    if (read === undefined) this.#reads.set(key, { readers: 1, stored: undefined })
+    else read.readers++
+  }
+
+  #endRead(key: string): void {
+    const read = this.#reads.get(key)
+    if (read !== undefined && --read.readers === 0) this.#reads.delete(key)
   }
 
   /**
@@ -61,6 +83,8 @@ export class Records {
   replace(space: SpaceId, id: RecordId, record: StoredRecord, own: boolean): void {
     const key = slot(space, id)
     if (own || this.#cache.has(key)) this.#cache.set(key, record)
+    const read = this.#reads.get(key)
+    if (read !== undefined) read.stored = record
   }
 
   /** The row was corrected behind the cache: read it again. */

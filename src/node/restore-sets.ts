@@ -22,11 +22,12 @@ import type { Logger } from '../ports/logger.ts'
 import type { Store } from '../ports/store.ts'
 import { DeltaSet } from '../sync/delta-set.ts'
 import { RangeTreeLoader } from '../sync/range-load.ts'
+import { RANGE_KEY_BYTES } from '../sync/range-nodes.ts'
 import type { LeafSource } from '../sync/range-pages.ts'
 import { RangeTree, type RangeTreeOptions } from '../sync/range-tree.ts'
 import { Sketch } from '../sync/sketch.ts'
 import { decodeMark, sketchDigest, type CheckpointMark, type Ledger, type SpaceMark } from './checkpoint.ts'
-import { scanPrefix } from './restore.ts'
+import { scanPages } from './restore.ts'
 import { arrivalKey, leafKey, META, parseLeafKey, rangeRowKey, type Arrival } from './rows.ts'
 
 export interface SetSpace {
@@ -146,12 +147,14 @@ async function loadSet(context: Context, space: SetSpace, entry: SpaceMark): Pro
   const samples: Uint8Array[] = []
   const apart = Math.ceil(entry.count / SAMPLES)
   let keys = 0
-  for await (const { key, value } of scanPrefix(store, 'leaf', fromHex(space.id), { pageRows: LEAF_PAGE_ROWS })) {
-    const prefix = parseLeafKey(key)
-    if (prefix === undefined) throw new Contradiction(`${toHex(key)} is the key of no leaf`)
-    if (keys >= samples.length * apart) samples.push(value.slice(0, 38))
-    keys += value.length / 38
-    loader.add(prefix, value)
+  for await (const page of scanPages(store, 'leaf', fromHex(space.id), { pageRows: LEAF_PAGE_ROWS })) {
+    for (const { key, value } of page) {
+      const prefix = parseLeafKey(key)
+      if (prefix === undefined) throw new Contradiction(`${toHex(key)} is the key of no leaf`)
+      if (keys >= samples.length * apart) samples.push(value.slice(0, RANGE_KEY_BYTES))
+      keys += value.length / RANGE_KEY_BYTES
+      loader.add(prefix, value)
+    }
   }
   const loaded = loader.finish()
   if (!loaded.ok) throw new Contradiction(loaded.reason)
@@ -186,7 +189,7 @@ async function sketchFor(context: Context, space: SetSpace, entry: SpaceMark, tr
 function sketchOf(tree: RangeTree): Sketch {
   const sketch = new Sketch()
   for (const packed of tree.snapshot().leaves()) {
-    for (let at = 0; at < packed.length; at += 38) sketch.add(packed, at + ID_OFFSET)
+    for (let at = 0; at < packed.length; at += RANGE_KEY_BYTES) sketch.add(packed, at + ID_OFFSET)
   }
   return sketch
 }
@@ -201,23 +204,32 @@ async function replay(
   let next = Math.max(since, watermark - tail) + 1
   let count = 0
   const elsewhere = new Set<SpaceId>()
-  for await (const row of scanPrefix(store, 'arrival', new Uint8Array(0), { from: arrivalKey(next) })) {
-    const at = Number(bytesToUint(row.key))
-    if (at !== next) throw new Contradiction(`position ${next} of the arrival log is missing`)
-    next++
-    const id = toHex(row.value.subarray(0, RANGE_KEY_OFFSET))
-    const key = row.value.subarray(RANGE_KEY_OFFSET)
+  /** One position; true when the set did not have it. */
+  const take = (at: Arrival, id: SpaceId, key: Uint8Array): boolean => {
     const set = sets.get(id)
+    const isMarked = spaces.has(id)
     if (at <= watermark) {
-      const isKnown = spaces.has(id) && (set === undefined || set.tree.has(key))
-      if (!isKnown) throw new Contradiction(`the delta of position ${at} is not in the checkpoint`)
-    } else if (set === undefined) {
+      if (isMarked && (set === undefined || set.tree.has(key))) return false
+      throw new Contradiction(`the delta of position ${at} is not in the checkpoint`)
+    }
+    if (set === undefined) {
       elsewhere.add(id)
-    } else if (spaces.has(id)) {
-      if (!set.insert(key)) throw new Contradiction(`the delta of position ${at} is in the checkpoint already`)
-      count++
-    } else if (!set.tree.has(key)) {
+      return false
+    }
+    if (!isMarked) {
+      if (set.tree.has(key)) return false
       throw new Contradiction(`the delta of position ${at} has no range row`)
+    }
+    if (!set.insert(key)) throw new Contradiction(`the delta of position ${at} is in the checkpoint already`)
+    return true
+  }
+  for await (const page of scanPages(store, 'arrival', new Uint8Array(0), { from: arrivalKey(next) })) {
+    for (const { key, value } of page) {
+      const at = Number(bytesToUint(key))
+      if (at !== next) throw new Contradiction(`position ${next} of the arrival log is missing`)
+      next++
+      const isNew = take(at, toHex(value.subarray(0, RANGE_KEY_OFFSET)), value.subarray(RANGE_KEY_OFFSET))
+      if (isNew) count++
     }
   }
   if (next <= position) throw new Contradiction(`position ${next} of the arrival log is missing`)
@@ -243,8 +255,8 @@ async function setFromRows(context: Context, space: SetSpace): Promise<DeltaSet>
   const source = new StoredLeaves(context.store, space.id)
   const tree = new RangeTree(context.crypto, treeOptions(context, source))
   const set = new DeltaSet(context.crypto, space.policy === 'private' ? { tree, sketch: null } : { tree })
-  for await (const row of scanPrefix(context.store, 'range', fromHex(space.id))) {
-    set.insert(row.key.subarray(RANGE_KEY_OFFSET))
+  for await (const page of scanPages(context.store, 'range', fromHex(space.id))) {
+    for (const row of page) set.insert(row.key.subarray(RANGE_KEY_OFFSET))
   }
   source.watch(context.options, set)
   return set
@@ -252,7 +264,8 @@ async function setFromRows(context: Context, space: SetSpace): Promise<DeltaSet>
 
 async function leafKeysOf({ store }: Context, space: SpaceId): Promise<Uint8Array[]> {
   const keys: Uint8Array[] = []
-  for await (const { key } of scanPrefix(store, 'leaf', fromHex(space))) keys.push(key)
+  const options = { pageRows: LEAF_PAGE_ROWS }
+  for await (const page of scanPages(store, 'leaf', fromHex(space), options)) for (const { key } of page) keys.push(key)
   return keys
 }
 

@@ -18,19 +18,29 @@ import type { Receipts } from './receipts.ts'
 
 const PAGE_ROWS = 2_000
 
-/** Rows under `prefix`, in order, a page at a time. */
+/** Rows under `prefix`, in order, read a page at a time. */
 export async function* scanPrefix(
   store: Store,
   table: Table,
   prefix: Uint8Array,
   options: { from?: Uint8Array; pageRows?: number } = {}
 ): AsyncGenerator<StoreEntry> {
+  for await (const page of scanPages(store, table, prefix, options)) yield* page
+}
+
+/** The same, a page at a time: a promise for each row is dear when there are thousands. */
+export async function* scanPages(
+  store: Store,
+  table: Table,
+  prefix: Uint8Array,
+  options: { from?: Uint8Array; pageRows?: number } = {}
+): AsyncGenerator<StoreEntry[]> {
   const end = prefixEnd(prefix)
   const limit = options.pageRows ?? PAGE_ROWS
   let gte = options.from ?? prefix
   for (;;) {
     const page = await store.scan(table, bounded(gte, end, limit))
-    yield* page
+    yield page
     if (page.length < limit) return
     gte = keyAfter((page.at(-1) as StoreEntry).key)
   }

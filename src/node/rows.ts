@@ -4,7 +4,6 @@
  */
 import {
   bytesToUint,
-  compareBytes,
   concatBytes,
   fromHex,
   putHex,
@@ -90,6 +89,8 @@ export const pendingKey = (space: SpaceId, range: Bytes): Bytes => concatBytes(f
 export const proofKey = (space: SpaceId, author: AuthorId, epoch: Epoch, seq: number): Bytes =>
   authorPrefix(space, author, epoch, seq)
 
+const RANGE_BYTES = 38
+
 /** `prefix`: the name of a leaf of the range tree, 0 to 76 digits. */
 export function leafKey(space: SpaceId, prefix: Hex): Bytes {
   const digits = new Uint8Array([prefix.length])
@@ -98,8 +99,10 @@ export function leafKey(space: SpaceId, prefix: Hex): Bytes {
 
 /** The name of the leaf under this key; undefined when it is spelled as no leaf is. */
 export function parseLeafKey(key: Bytes): Hex | undefined {
-  const prefix = toHex(key.subarray(17)).slice(0, key[16])
-  return compareBytes(leafKey(toHex(key.subarray(0, 16)), prefix), key) === 0 ? prefix : undefined
+  const digits = key[16] ?? 0
+  if (key.length !== 17 + Math.ceil(digits / 2) || digits > 2 * RANGE_BYTES) return undefined
+  const padding = digits % 2 === 0 ? 0 : (key.at(-1) ?? 0) & 15
+  return padding === 0 ? toHex(key.subarray(17)).slice(0, digits) : undefined
 }
 
 export const receiptKey = (space: SpaceId, peer: string): Bytes => concatBytes(fromHex(space), utf8(peer))

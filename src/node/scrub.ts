@@ -1,55 +1,24 @@
 /**
  * A slow walk over everything on the disk, so that damage is found while peers still hold what was lost, and not when it
  * is first needed. A slice is one page of one table, read as it is: rows that fail their checksum are mended or
- * quarantined, deltas are hashed, and the tables are held against each other:
- *
- *   a delta has its rows of range, arrival, author and history      a row of range has its delta
- *   a delta that the set does not know enters by the common door    a row of arrival is known to range
- *   a row of history has its record                                 a row of range has a position
- *   a record has its links, and all that its history says           two deltas at one place in a chain have their proof
+ * quarantined, deltas are hashed, and the tables are held against each other (node/cross-check.ts).
  *
  * One walk over the whole store takes about a day, a slice waits while there is other work, and the place is kept over a
- * restart. `run` does all of it at once. Right after a start a small sample is held against each other.
- * When damage was found that may have hidden something else, one round is made at once (`hurry`).
+ * restart. `run` does all of it at once. Right after a start a small sample is looked at. When damage was found that may
+ * have hidden something else, one round is made without the long pauses (`hurry`).
  */
-import { bytesToUint, equalBytes, fromHex, fromUtf8, isHex, toHex, utf8 } from '../base/bytes.ts'
+import { fromHex, fromUtf8, isHex, toHex, utf8 } from '../base/bytes.ts'
 import { isChrysalisError, messageOf } from '../base/errors.ts'
-import type { VerifiedDelta } from '../memory/delta.ts'
-import { hlcMs } from '../memory/ids.ts'
-import { decodeRecord } from '../memory/record-codec.ts'
-import { equalRecords, joinRecords } from '../memory/record.ts'
-import { restoreDelta } from '../memory/verify.ts'
-import type { Hasher } from '../ports/crypto.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Metrics } from '../ports/metrics.ts'
 import type { Random } from '../ports/random.ts'
-import { keyAfter, TABLES, type Store, type StoreEntry, type StoreWrite, type Table } from '../ports/store.ts'
-import {
-  CHAIN_PLACE_BYTES,
-  indexRows,
-  linkRowsOf,
-  parseHistoryKey,
-  parseRangeRowKey,
-  rangeRowOfDelta,
-  spaceOfKey
-} from './derive.ts'
-import { soundRows } from './deltas.ts'
-import type { HeldSet, Quarantine } from './quarantine.ts'
-import { refoldRecord, type RefoldPorts } from './refold.ts'
-import { arrivalKey, deltaKey, META, parseRecordValue, recordKey } from './rows.ts'
+import { keyAfter, TABLES, type StoreEntry, type Table } from '../ports/store.ts'
+import { CrossCheck, noFindings, type CrossCheckPorts, type Findings } from './cross-check.ts'
+import { META } from './rows.ts'
 import { pageEnd, scanSound } from './sound-scan.ts'
-import type { SoundStore } from './sound-store.ts'
 
-export interface ScrubPorts {
-  /** As it is. */
-  readonly store: Store
-  readonly sound: SoundStore
-  readonly quarantine: Quarantine
-  readonly held: HeldSet
-  readonly crypto: Hasher
-  readonly suspect: RefoldPorts['suspect']
-  readonly expects: RefoldPorts['expects']
+export interface ScrubPorts extends CrossCheckPorts {
   readonly clock: Clock
   readonly random: Random
   readonly metrics: Metrics
@@ -58,40 +27,14 @@ export interface ScrubPorts {
   readonly deltas: () => number
   /** Nothing else has to be done just now. */
   readonly isIdle: () => boolean
-  /** A sound delta that the set does not know. Resolves once it was judged: true when it belongs to a space of ours. */
-  readonly admit: (delta: VerifiedDelta) => Promise<boolean>
-  /** The tables contradict each other in a way that no row can mend. */
-  readonly contradiction: () => Promise<void>
 }
 
-export interface ScrubReport {
-  /** Rows read. */
-  readonly rows: number
-  /** Deltas whose hash was computed. */
-  readonly deltas: number
-  /** Rows that failed their checksum, deltas that failed their hash, by table. */
-  readonly damaged: Readonly<Partial<Record<Table, number>>>
-  /** Rows that should be there and were not, by table. */
-  readonly missing: Readonly<Partial<Record<Table, number>>>
-  /** Deltas that the set did not know. */
-  readonly strays: number
-  /** Records that lacked something their history says. */
-  readonly partial: number
-}
+export type ScrubReport = Readonly<Findings>
 
 interface Place {
   readonly table: Table
   readonly after: Uint8Array | undefined
   readonly isHurried: boolean
-}
-
-interface Findings {
-  rows: number
-  deltas: number
-  damaged: Partial<Record<Table, number>>
-  missing: Partial<Record<Table, number>>
-  strays: number
-  partial: number
 }
 
 const SLICE_ROWS = 256
@@ -108,9 +51,10 @@ const SLICES_PER_NOTE = 16
 
 export class Scrub {
   readonly #ports: ScrubPorts
+  readonly #check: CrossCheck
   #table: Table = TABLES[0]
   #after: Uint8Array | undefined
-  #findings = nothing()
+  #findings = noFindings()
   #slices = 0
   #moved = false
   #isHurried = false
@@ -120,6 +64,7 @@ export class Scrub {
 
   constructor(ports: ScrubPorts) {
     this.#ports = ports
+    this.#check = new CrossCheck(ports)
   }
 
   /** Goes on where the last run stopped. A sample is taken first. */
@@ -135,7 +80,7 @@ export class Scrub {
 
   /** The whole store, now, beside everything else. What was found is mended or in the quarantine when it resolves. */
   async run(): Promise<ScrubReport> {
-    const findings = nothing()
+    const findings = noFindings()
     for (const table of TABLES) {
       for (let after: Uint8Array | undefined; !this.#stopped;) {
         after = await this.#slice(table, after, findings)
@@ -151,10 +96,9 @@ export class Scrub {
   /** The newest deltas and some drawn by lot, held against the other tables. */
   async sample(): Promise<void> {
     const { store, random } = this.#ports
-    const findings = nothing()
+    const findings = noFindings()
     const newest = await scanSound(store, 'range', { reverse: true, limit: SLICE_ROWS })
-    this.#damaged('range', newest.damaged, findings)
-    await this.#checkRange(newest.rows, findings)
+    await this.#check.page('range', newest, undefined, findings)
     const [first] = await this.#firstRows('delta')
     if (first === undefined) return
     // Ids are hashes: any key of the space is as good a place to begin as any other.
@@ -236,7 +180,7 @@ export class Scrub {
     if (next !== undefined) return
     this.#isHurried = false
     this.#report(this.#findings)
-    this.#findings = nothing()
+    this.#findings = noFindings()
   }
 
   /** Reads one page; returns where the next begins, undefined at the end of the table. */
@@ -245,123 +189,8 @@ export class Scrub {
       limit: SLICE_ROWS,
       ...(after === undefined ? {} : { gte: keyAfter(after) })
     })
-    findings.rows += page.rows.length + page.damaged.length
-    this.#damaged(table, page.damaged, findings)
-    if (table === 'delta') await this.#checkDeltas(page.rows, findings)
-    if (table === 'range') await this.#checkRange(page.rows, findings)
-    if (table === 'arrival') await this.#checkArrival(page.rows, findings)
-    if (table === 'history') await this.#checkHistory(page.rows, findings)
-    if (table === 'record') await this.#checkRecords(page.rows, findings)
-    if (table === 'author') await this.#checkAuthors(page.rows, after, findings)
+    await this.#check.page(table, page, after, findings)
     return page.ended ? undefined : pageEnd(page)
-  }
-
-  #damaged(table: Table, keys: readonly Uint8Array[], findings: Findings): void {
-    if (keys.length > 0) count(findings.damaged, table, keys.length)
-    for (const key of keys) this.#ports.sound.report(table, key)
-  }
-
-  /** Reports those of the rows that are not there. */
-  async #expect(rows: readonly { table: Table; key: Uint8Array }[], findings: Findings): Promise<void> {
-    for (const table of new Set(rows.map((row) => row.table))) {
-      const keys = rows.filter((row) => row.table === table).map((row) => row.key)
-      const found = await soundRows(this.#ports.store, table, keys)
-      keys.forEach((key, index) => {
-        if (found[index] !== undefined) return
-        count(findings.missing, table)
-        this.#ports.sound.report(table, key, 'missing')
-      })
-    }
-  }
-
-  async #checkDeltas(rows: readonly StoreEntry[], findings: Findings): Promise<void> {
-    const { crypto, held, quarantine, admit } = this.#ports
-    const deltas: VerifiedDelta[] = []
-    for (const { key, value } of rows) {
-      findings.deltas++
-      const delta = restoreDelta(value, crypto)
-      const space = spaceOfKey(key)
-      const id = toHex(key.subarray(16))
-      if (!delta.ok || delta.value.id !== id || delta.value.header.space !== space) {
-        count(findings.damaged, 'delta')
-        quarantine.suspect(space, id)
-      } else if (held.has(space, hlcMs(delta.value.header.hlc), id)) deltas.push(delta.value)
-      else if (await admit(delta.value)) findings.strays++
-    }
-    const expected = deltas.flatMap((delta) => [
-      { table: 'range' as const, key: rangeRowOfDelta(delta) },
-      ...indexRows(crypto, delta)
-    ])
-    await this.#expect(expected, findings)
-  }
-
-  async #checkRange(rows: readonly StoreEntry[], findings: Findings): Promise<void> {
-    const { store, quarantine } = this.#ports
-    const places = rows.map((row) => parseRangeRowKey(row.key))
-    const deltas = await soundRows(
-      store,
-      'delta',
-      places.map(({ space, id }) => deltaKey(space, id))
-    )
-    places.forEach(({ space, id, ms }, index) => {
-      if (deltas[index] !== undefined) return
-      count(findings.missing, 'delta')
-      quarantine.suspect(space, id, ms)
-    })
-    const placed = rows.filter((row) => bytesToUint(row.value) > 0n)
-    if (placed.length < rows.length) await this.#ports.contradiction()
-    await this.#expect(
-      placed.map((row) => ({ table: 'arrival', key: arrivalKey(Number(bytesToUint(row.value))) })),
-      findings
-    )
-  }
-
-  async #checkArrival(rows: readonly StoreEntry[], findings: Findings): Promise<void> {
-    await this.#expect(
-      rows.map((row) => ({ table: 'range', key: row.value })),
-      findings
-    )
-  }
-
-  async #checkHistory(rows: readonly StoreEntry[], findings: Findings): Promise<void> {
-    const keys = new Map<string, Uint8Array>()
-    for (const row of rows) {
-      const { space, record } = parseHistoryKey(row.key)
-      keys.set(space + record, recordKey(space, record))
-    }
-    await this.#expect(
-      [...keys.values()].map((key) => ({ table: 'record', key })),
-      findings
-    )
-  }
-
-  async #checkRecords(rows: readonly StoreEntry[], findings: Findings): Promise<void> {
-    const { sound } = this.#ports
-    const links: StoreWrite[] = []
-    for (const { key, value } of rows) {
-      const state = decodeRecord(parseRecordValue(value).state)
-      links.push(...linkRowsOf(spaceOfKey(key), state.id, state))
-      const refolded = await refoldRecord(this.#ports, spaceOfKey(key), state.id)
-      // Only what is lacking counts: a row of history may be the one that is gone.
-      if (refolded.refolded !== 'whole' || equalRecords(state, joinRecords(state, refolded.record.state))) continue
-      findings.partial++
-      sound.complete(key)
-    }
-    await this.#expect(links, findings)
-  }
-
-  async #checkAuthors(rows: readonly StoreEntry[], before: Uint8Array | undefined, findings: Findings): Promise<void> {
-    const proofs = new Map<string, Uint8Array>()
-    let last = before?.subarray(0, CHAIN_PLACE_BYTES)
-    for (const { key } of rows) {
-      const place = key.subarray(0, CHAIN_PLACE_BYTES)
-      if (last !== undefined && equalBytes(last, place)) proofs.set(toHex(place), place)
-      last = place
-    }
-    await this.#expect(
-      [...proofs.values()].map((key) => ({ table: 'proof', key })),
-      findings
-    )
   }
 
   #report(findings: ScrubReport): void {
@@ -400,14 +229,6 @@ export class Scrub {
       return undefined
     }
   }
-}
-
-function nothing(): Findings {
-  return { rows: 0, deltas: 0, damaged: {}, missing: {}, strays: 0, partial: 0 }
-}
-
-function count(by: Partial<Record<Table, number>>, table: Table, more = 1): void {
-  by[table] = (by[table] ?? 0) + more
 }
 
 function sum(by: Partial<Record<Table, number>>): number {

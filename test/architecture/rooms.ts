@@ -108,7 +108,6 @@ export const OUTBUILDINGS: readonly Room[] = [
  */
 export const PACKAGES: readonly { readonly name: RegExp; readonly places: readonly string[] }[] = [
   { name: /^uint8arrays(\/|$)/, places: ['src/base/bytes.ts'] },
-  { name: /^cborg(\/|$)/, places: ['src/memory/codec.ts', 'src/memory/record-codec.ts'] },
   { name: /^@noble\/ed25519$/, places: ['src/adapters/system/'] },
   { name: /^(level|abstract-level)$/, places: ['src/adapters/level/'] },
   { name: /^(libp2p|datastore-level|it-[a-z-]+)(\/|$)/, places: ['src/adapters/libp2p/'] },

@@ -27,12 +27,18 @@ export interface Reading {
   readonly present: number
 }
 
+export interface Link {
+  readonly from: string
+  readonly to: string
+}
+
 export class Acknowledged {
   readonly #file: number
   /** Record id → number of the write. */
   readonly #acks = new Map<string, number>()
   /** Ids whose content was changed later, as revisedTextOf says. */
   readonly #revised = new Set<string>()
+  readonly #links: Link[] = []
   readonly #unread: string[] = []
   attempts = 0
 
@@ -82,6 +88,22 @@ export class Acknowledged {
     await client.revise(id, { content: revisedTextOf(n) })
     writeSync(this.#file, `${id} ${n} revised\n`)
     this.#revised.add(id)
+  }
+
+  /** Makes one acknowledged memory the parent of another. Rejects with the daemon's refusal. */
+  async link(client: Client, from: string, to: string): Promise<void> {
+    await client.link(from, 'parents', to)
+    writeSync(this.#file, `${from} comes from ${to}\n`)
+    this.#links.push({ from, to })
+  }
+
+  get links(): readonly Link[] {
+    return this.#links
+  }
+
+  /** Acknowledged deltas that touched this memory. */
+  deltasOf(id: string): number {
+    return 1 + (this.#revised.has(id) ? 1 : 0) + this.#links.filter(({ from }) => from === id).length
   }
 
   /** The number of the write that made this memory, undefined for one that is not in the book. */

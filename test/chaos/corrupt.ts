@@ -16,6 +16,7 @@ import { until, withYard, type DaemonProcess, type Yard } from '../support/daemo
 import { textOf } from './acknowledged.ts'
 import { FAULTS, UNHARMED, type Fault } from './faults.ts'
 import { copyOver } from './home-copy.ts'
+import { findGaps } from './other-doors.ts'
 import { areEqual, fillPatient, isolate, layDown, type Fill, type Patient } from './patients.ts'
 import { unusualReasons } from './reasons.ts'
 import { table } from './table.ts'
@@ -32,6 +33,8 @@ interface Look {
   readonly wrong: number
   /** Acknowledged and not shown, wholly or in part, without an error. */
   readonly missing: number
+  /** The first of those that only another door than `memory.get` lacks. */
+  readonly gap: string | undefined
   /** Answered with an error that says why, or marked as not verified. */
   readonly flagged: number
   /** What the status says about it. */
@@ -207,12 +210,15 @@ async function lookAt(daemon: DaemonProcess, { book }: Patient): Promise<Look> {
       if (book.numberOf(id) !== undefined && book.isWrong(id, { content, tags })) recalledWrong++
     }
   }
+  const gone = new Set([...reading.lost, ...reading.partial, ...reading.refused])
+  const gaps = await findGaps(daemon.client, book, gone)
   const status = await daemon.client.status()
   return {
     state: status.state,
     wrong: reading.wrong.length + recalledWrong,
-    missing: reading.lost.length + reading.partial.length,
-    flagged: reading.refused.length + reading.unverified.length,
+    missing: reading.lost.length + reading.partial.length + gaps.missing.length,
+    gap: gaps.missing[0],
+    flagged: reading.refused.length + reading.unverified.length + gaps.refused,
     told: unusualReasons(status)
   }
 }
@@ -271,8 +277,8 @@ function figuresOf(cases: readonly Case[], acknowledged: number): Verdict['figur
   }
 }
 
-const short = ({ state, missing, flagged, told }: Look): string =>
-  `${state}, ${missing} missing, ${flagged} flagged${told.length > 0 ? `, it says: ${told.join('; ')}` : ''}`
+const short = ({ state, missing, gap, flagged, told }: Look): string =>
+  `${state}, ${missing} missing${gap === undefined ? '' : ` (${gap})`}, ${flagged} flagged${told.length > 0 ? `, it says: ${told.join('; ')}` : ''}`
 
 function describe({ fault, stop, injected, beside, alone, later }: Case): string {
   const shown = (start: Start): string => {

@@ -57,7 +57,7 @@ export async function fillPatient(
     const fresh = [...book.ids].filter((id) => !before.has(id))
     for (let i = 0; i < fresh.length; i += REVISE_EVERY) await book.revise(daemon.client, fresh[i] as string)
     for (let i = 0; i + 1 < fresh.length; i += LINK_EVERY)
-      await daemon.client.link(fresh[i] as string, 'related', fresh[i + 1] as string)
+      await book.link(daemon.client, fresh[i + 1] as string, fresh[i] as string)
     await untilEqual([daemon, healthy])
     if (session === fill.sessions && stop === 'killed') await daemon.kill()
     else await daemon.stop()

@@ -8,13 +8,15 @@ import { LIMITS } from '../../src/base/limits.ts'
 import type { NodeEvent } from '../../src/node/api.ts'
 import type { Channel } from '../../src/ports/network.ts'
 import { decodeReconFrame, encodeReconFrame, RECON_PROTOCOL } from '../../src/sync/recon-codec.ts'
-import { Bench, FaultyStore, type Engine } from '../support/engine.ts'
+import { Bench, FaultyStore, START_MS, type Engine } from '../support/engine.ts'
 import type { FakeNetwork } from '../support/fake-network.ts'
 import { createMemoryStore } from '../support/memory-store.ts'
 import { TABLES } from '../../src/ports/store.ts'
 
-/** Enough for a catch-up, and spread over seconds so that the outline has several parts. */
-const DELTAS = LIMITS.catchUpDeltasMin + 400
+/** Enough for a catch-up, even when the first parts have come. */
+const DELTAS = LIMITS.catchUpDeltasMin + 600
+/** They are written within one range of the tree that has sixteen below it: many small parts. */
+const RANGE_MS = 16 ** 4
 
 type CatchUpEvent = NodeEvent & { type: 'catch-up' }
 
@@ -36,9 +38,10 @@ async function copyOf(store: FaultyStore): Promise<FaultyStore> {
 before(async () => {
   const bench = new Bench()
   const engine = await bench.start({ seed: 7, store: full })
+  await bench.pass(RANGE_MS - (START_MS % RANGE_MS))
   for (let i = 0; i < 20; i++) {
     await Promise.all(Array.from({ length: DELTAS / 20 }, (_, j) => engine.node.add({ content: `${i} ${j}` })))
-    await bench.pass(700)
+    await bench.pass(3_000)
   }
   await bench.stop()
 })

@@ -278,7 +278,7 @@ describe('nodes: one identity on two machines', () => {
     }
     assert.equal(places.size, 10)
     for (const engine of [one, other]) {
-      assert.ok(engine.log.some((line) => line.level === 'error' && line.message.includes('written elsewhere')))
+      assert.ok(engine.log.some((line) => line.level === 'error' && line.message.includes('identity cloned')))
     }
     await bench.stop()
   })

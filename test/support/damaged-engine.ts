@@ -1,11 +1,8 @@
 /** Engines on disks that go bad, and stores that hold every kind of row. */
-import assert from 'node:assert/strict'
-import { toHex } from '../../src/base/bytes.ts'
 import { encodeDelta, encodeFrame } from '../../src/memory/delta-codec.ts'
 import type { VerifiedDelta } from '../../src/memory/delta.ts'
 import { topicOf } from '../../src/memory/names.ts'
-import type { StoreEntry, Table } from '../../src/ports/store.ts'
-import { Disk } from './damage.ts'
+import type { Disk } from './damage.ts'
 import { at, FaultyStore, type Bench, type Engine, type EngineOptions } from './engine.ts'
 import { Author } from './replica-bench.ts'
 import { note, SPACE } from './sealed.ts'
@@ -55,10 +52,4 @@ export async function fill(bench: Bench, engine: Engine, memories = 6): Promise<
   await hear(bench, engine, base, two.write(at(1)), three.write(at(2), note('joins'), [base.id]))
   await hear(bench, engine, three.forge({ hlc: at(3), ops: note('twin') }))
   return ids
-}
-
-export async function onlyRow(disk: Disk, table: Table, part: string): Promise<StoreEntry> {
-  const row = (await disk.rows(table)).find(({ key }) => toHex(key).includes(part))
-  assert.ok(row !== undefined, `no row of ${table} has ${part}`)
-  return row
 }

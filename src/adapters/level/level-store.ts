@@ -54,7 +54,7 @@ export interface LevelDatabase {
   get(key: Uint8Array, options: ViewEncodings): Promise<Uint8Array | undefined>
   getSync(key: Uint8Array, options: ViewEncodings): Uint8Array | undefined
   getMany(keys: Uint8Array[], options: ViewEncodings): Promise<(Uint8Array | undefined)[]>
-  iterator(options: ViewEncodings & Range): {
+  iterator(options: ViewEncodings & Range & { readonly highWaterMarkBytes: number }): {
     nextv(size: number): Promise<[Uint8Array, Uint8Array][]>
     seek(target: Uint8Array, options: { keyEncoding: 'view' }): void
     close(): Promise<void>
@@ -152,7 +152,8 @@ class LevelStore implements Store {
    * every table: if it fails, the page itself is read again, bounded by its own last row.
    */
   async #page(range: Range): Promise<[Uint8Array, Uint8Array][]> {
-    const iterator = this.#database.iterator({ ...VIEWS, ...range, limit: range.limit + 1 })
+    const highWaterMarkBytes = LIMITS.storeReadAheadBytesMax
+    const iterator = this.#database.iterator({ ...VIEWS, ...range, limit: range.limit + 1, highWaterMarkBytes })
     try {
       const rows: [Uint8Array, Uint8Array][] = []
       while (rows.length < range.limit) {

@@ -33,8 +33,9 @@ export async function openShadow(
   // The logs are copied, and written once more as tables.
   const neededBytes = 2 * (await replayBytes(directory))
   for (const place of places) {
+    await sweep(place)
     if (!(await hasRoom(place, neededBytes))) continue
-    const shadow = await mkdtemp(join(place, 'chrysalis-shadow-'))
+    const shadow = await mkdtemp(join(place, `${SHADOW_PREFIX}${process.pid}-`))
     const remove = (): Promise<void> => rm(shadow, { recursive: true, force: true })
     try {
       await fill(directory, shadow)
@@ -50,6 +51,27 @@ export async function openShadow(
     `the database in ${directory} cannot be opened: its disk is full, and no other place has ${neededBytes} bytes for a copy of its log; nothing was touched`,
     { hint: `Free some space on this disk, or set TMPDIR to a directory on another one.`, data: { neededBytes } }
   )
+}
+
+const SHADOW_PREFIX = 'chrysalis-shadow-'
+
+/** Shadows of processes that were killed: they hold copies of memories, and room. */
+async function sweep(place: string): Promise<void> {
+  for (const name of await readdir(place).catch(() => [])) {
+    const pid = Number(/^chrysalis-shadow-(\d+)-/.exec(name)?.[1] ?? Number.NaN)
+    if (Number.isNaN(pid) || isAlive(pid)) continue
+    // One that belongs to somebody else is refused by the system.
+    await rm(join(place, name), { recursive: true, force: true }).catch(() => undefined)
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return !(error instanceof Error && 'code' in error && error.code === 'ESRCH')
+  }
 }
 
 async function hasRoom(place: string, neededBytes: number): Promise<boolean> {

@@ -8,11 +8,12 @@ import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   rmSync,
-  statfsSync,
   statSync,
+  statfsSync,
   truncateSync,
   writeFileSync
 } from 'node:fs'
@@ -173,9 +174,12 @@ test('below the floor nothing is written, everything is read, and writing resume
   disk.fill(20 * MIB)
   await book.writeUntilFull(home.store)
   assert.ok(book.count > 50, `${book.count} rows`)
-  assert.match(diskNotices(home.disk()).join() + ' ', disk.free() < 4 * MIB ? /nearly full/ : / /)
   await book.check(home.store)
+  // LevelDB may have made room meanwhile, by merging.
+  disk.fill(2 * MIB)
+  assert.match(diskNotices(home.disk()).join(), /nearly full/)
   await assert.rejects(home.store.reopen(), isFull)
+  await book.check(home.store)
   disk.clear()
   await home.store.reopen()
   await book.write(home.store)
@@ -234,11 +238,15 @@ test('started on a full disk without ballast it reads from another place, and co
   await first.close()
   disk.fill(0)
   const shadows = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('chrysalis-shadow-'))
-  const before = shadows().length
+  // Of a process that was killed: no number of a process is that large.
+  const stale = path.join(tmpdir(), 'chrysalis-shadow-4194305-stale')
+  mkdirSync(stale, { recursive: true })
+  const before = shadows().filter((name) => !stale.endsWith(name)).length
   const files = filesOf(disk.paths)
   const home = await open(disk.paths, MIB, 0)
   assert.equal(home.store.isShadow, true)
   assert.equal(shadows().length, before + 1)
+  assert.equal(existsSync(stale), false)
   await book.check(home.store)
   await assert.rejects(book.write(home.store), isFull)
   await assert.rejects(home.store.reopen(), isFull)

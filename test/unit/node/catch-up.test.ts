@@ -95,6 +95,7 @@ function stage(peers: Readonly<Record<string, Behaviour>>, outline: readonly Par
       }
     },
     partners: () => Object.keys(peers),
+    known: () => Object.keys(peers).length,
     finished: (_, peer) => void finished.push(peer)
   })
   return { queue, space, catchUp, asked, events, finished, held, count, outlines: () => outlines }
@@ -187,18 +188,20 @@ describe('catch-up', () => {
 })
 
 describe('the size of a part', () => {
-  it(`gives each peer two or more, of ${LIMITS.catchUpPartDeltasMin} to ${LIMITS.catchUpPartDeltasMax} deltas`, () => {
-    const least = LIMITS.catchUpPartDeltasMin * 2 * LIMITS.catchUpPeersMax
-    const most = LIMITS.catchUpPartDeltasMax * 2 * LIMITS.catchUpPeersMax
-    assert.deepEqual([1, least, least + 1, 8_000, most, most + 1, 1e9].map(partDeltasMax), [
-      256,
-      256,
-      257,
-      1_000,
-      LIMITS.catchUpPartDeltasMax,
-      LIMITS.catchUpPartDeltasMax,
-      LIMITS.catchUpPartDeltasMax
-    ])
-    assert.equal(LIMITS.catchUpPartDeltasMin, 256)
+  const { catchUpPartDeltasMin: least, catchUpPartDeltasMax: most, catchUpPeersMax: peers } = LIMITS
+
+  it(`gives each peer two or more, of ${least} to ${most} deltas`, () => {
+    const gaps = [1, 2 * peers * least, 2 * peers * least + 1, 2 * peers * most, 2 * peers * most + 1, 1e9]
+    assert.deepEqual(
+      gaps.map((gap) => partDeltasMax(gap, peers)),
+      [least, least, least + 1, most, most, most]
+    )
+    assert.equal(partDeltasMax(8_000, 2), 2_000)
+    assert.equal(partDeltasMax(8_000, peers + 5), partDeltasMax(8_000, peers), 'no more than these take part')
+  })
+
+  it(`is ${LIMITS.catchUpLonePartDeltasMax} deltas where there is nobody to share with`, () => {
+    for (const gap of [1, 1e9]) assert.equal(partDeltasMax(gap, 1), LIMITS.catchUpLonePartDeltasMax)
+    assert.ok(LIMITS.catchUpLonePartDeltasMax <= LIMITS.reconSessionDeltasMax)
   })
 })

@@ -11,6 +11,7 @@ import type { Verdict } from '../../../src/ports/network.ts'
 import { Intake } from '../../../src/node/intake.ts'
 import type { Space } from '../../../src/node/space.ts'
 import { Records } from '../../../src/node/records.ts'
+import { deltaKey } from '../../../src/node/rows.ts'
 import { Writer } from '../../../src/node/writer.ts'
 import { at, Bench, quickIdentity, START_MS, type Engine } from '../../support/engine.ts'
 import { Author } from '../../support/replica-bench.ts'
@@ -227,6 +228,50 @@ describe('intake: bounds and sessions', () => {
     assert.deepEqual(new Set(await Promise.all([...started, last])), new Set(['accept']))
     assert.equal(intake.verifying, 0)
     assert.deepEqual(engine.network.reports, [], 'a busy daemon blames nobody')
+  })
+
+  it('takes no more from sessions at once than its bound, and all of it in the end', async () => {
+    const engine = await start()
+    const checks: ((valid: boolean) => void)[] = []
+    const { intake, space } = bare(engine, () => new Promise<boolean>((resolve) => checks.push(resolve)))
+    const author = new Author(2)
+    const count = LIMITS.sessionDeltasInFlightMax + 64
+    const records = Array.from({ length: count }, (_, i) => encodeDelta(author.write(at(i), note(`${i}`))))
+    const half = records.length / 2
+    const deliveries = [records.slice(0, half), records.slice(half)].map((page) => intake.deliver(space, page, 'peer'))
+    const turns = async (): Promise<void> => {
+      for (let n = 0; n < 50; n++) await new Promise((resolve) => setImmediate(resolve))
+    }
+    await turns()
+    assert.equal(checks.length, LIMITS.sessionDeltasInFlightMax, 'the last part has not even been decoded')
+    assert.equal(intake.delivering, count)
+    const frame = frameOf(new Author(3).write(at(0)))
+    const gossiped = intake.gossip(space, frame, 'peer')
+    assert.equal(checks.length, LIMITS.sessionDeltasInFlightMax + 1, 'gossip has a bound of its own')
+    for (const answer of checks) answer(true)
+    await turns()
+    for (const answer of checks) answer(true)
+    assert.deepEqual(
+      await Promise.all(deliveries),
+      [half, half].map((accepted) => ({ accepted, known: 0, refused: 0 }))
+    )
+    assert.equal(await gossiped, 'accept')
+    assert.equal(intake.delivering, 0)
+  })
+
+  it('keeps nothing of the buffer a page came in', async () => {
+    const engine = await start()
+    const { intake, space } = bare(engine, quick.verifyAsync)
+    const author = new Author(2)
+    const deltas = [author.write(at(0), note('a')), author.write(at(1), note('b'))]
+    const page = concatBytes(...deltas.map(encodeDelta))
+    const cut = (deltas[0] as VerifiedDelta).record.length
+    await intake.deliver(space, [page.subarray(0, cut), page.subarray(cut)], 'peer')
+    page.fill(0)
+    for (const delta of deltas) {
+      const row = await engine.store.rows.get('delta', deltaKey(SPACE, delta.id))
+      assert.deepEqual(row, delta.record)
+    }
   })
 
   it('accounts for every record of a session, however it fares', async () => {

@@ -122,6 +122,18 @@ describe('partners', () => {
     assert.deepEqual(Object.keys(draws(peers)), ['old friend'])
   })
 
+  it('are counted whether they are connected or not', () => {
+    const { partners } = bench()
+    const peers = [
+      info('a'),
+      saved('b'),
+      info('elsewhere', { topics: ['another'] }),
+      info('banned', { bannedUntilMs: 9 })
+    ]
+    assert.equal(partners.known(peers, 0), 2)
+    assert.equal(partners.known(peers, 9), 3)
+  })
+
   it(`leaves a stranger alone for ${LIMITS.reconStrangerMsMax} ms, unless it comes again`, () => {
     const { partners, choose } = bench()
     partners.stranger('a', 0)

@@ -10,6 +10,7 @@ import { levelError } from '../../../../src/adapters/level/level-errors.ts'
 import { createLevelStore, openLevelStore, type LevelDatabase } from '../../../../src/adapters/level/level-store.ts'
 import { utf8 } from '../../../../src/base/bytes.ts'
 import { isChrysalisError, type ErrorCode } from '../../../../src/base/errors.ts'
+import { LIMITS } from '../../../../src/base/limits.ts'
 import type { StoreWrite } from '../../../../src/ports/store.ts'
 import { createMemoryDatabase } from '../../../support/memory-store.ts'
 
@@ -44,6 +45,19 @@ function databaseWith(overrides: Partial<LevelDatabase>): LevelDatabase {
     ...overrides
   }
 }
+
+test('a scan reads ahead as far as the bound allows', async () => {
+  const inner = createMemoryDatabase()
+  const seen: number[] = []
+  const database = databaseWith({
+    iterator: (options) => {
+      seen.push(options.highWaterMarkBytes)
+      return inner.iterator(options)
+    }
+  })
+  await createLevelStore(database, { name: 'spy' }).scan('meta', { limit: 3 })
+  assert.deepEqual(seen, [LIMITS.storeReadAheadBytesMax])
+})
 
 test('the durable flag reaches the database as `sync`, and one batch stays one batch', async () => {
   const calls: { rows: number; sync: boolean }[] = []
