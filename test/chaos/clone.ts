@@ -72,6 +72,8 @@ interface World {
   readonly must: Set<string>
   readonly home: string
   peer: DaemonProcess
+  /** Where the peer listens, also after a restart: the others know no other address. */
+  readonly peerListens: string
   acknowledged: number
   written: number
 }
@@ -96,6 +98,7 @@ export function clone(options: ChaosOptions): Promise<Verdict> {
         must: new Set(),
         home,
         peer,
+        peerListens: (await peer.client.status()).addresses[0]?.replace(/\/p2p\/.*/, '') ?? '',
         acknowledged: 0,
         written: 0
       }
@@ -313,7 +316,7 @@ async function readPeer(world: World): Promise<void> {
   const { home } = world.peer
   await world.peer.stop()
   await world.numbers.read(homePaths(home).data)
-  world.peer = await world.yard.start(home)
+  world.peer = await world.yard.start(home, { set: { 'network.listen': world.peerListens } })
 }
 
 /** What is missing at the end, on the peer or on the daemon itself. */

@@ -1,6 +1,8 @@
 /**
  * A company of daemons on one machine, in one network: started a few at a time, connected, made to learn, and watched
- * until all show one digest. The first is everyone's bootstrap.
+ * until all show one digest. The first is everyone's bootstrap; the others are introduced to each other here, as
+ * multicast would do it on a real network. Left alone they would be a star, whose middle does all the work, and which
+ * no gossip mesh of four links reaches.
  */
 import { SeededRandom } from '../../src/base/prng.ts'
 import {
@@ -14,6 +16,8 @@ import {
 
 const STARTS_AT_ONCE = 2
 const IN_FLIGHT_EACH = 4
+/** So many links that each makes give twice as many on the average. */
+const INTRODUCTIONS = 4
 const EQUAL_MS_MAX = 300_000
 const LISTENING_MS_MAX = 120_000
 
@@ -34,8 +38,24 @@ export async function startCompany(
     daemons.push(...(await Promise.all(homes.map((home) => yard.start(home, { set })))))
   }
   for (const daemon of daemons) await untilConnected(daemon)
-  say(`${daemons.length} daemons are connected`)
+  await introduce(daemons)
+  const statuses = await Promise.all(daemons.map((daemon) => daemon.client.status()))
+  const links = statuses.reduce((sum, { peers }) => sum + peers.connected, 0) / 2
+  say(`${daemons.length} daemons are connected by ${links} links`)
   return daemons
+}
+
+/** Each dials some that were started before it, those it has not met first. */
+async function introduce(daemons: readonly DaemonProcess[]): Promise<void> {
+  const random = new SeededRandom(`company of ${daemons.length}`)
+  for (const [n, daemon] of daemons.entries()) {
+    const others = new Set<number>()
+    while (others.size < Math.min(INTRODUCTIONS, n)) others.add(random.below(n))
+    for (const other of others) {
+      const [address] = (await (daemons[other] as DaemonProcess).client.status()).addresses
+      if (address !== undefined) await daemon.client.call('peer.connect', { address })
+    }
+  }
 }
 
 /** Resolves once each knows a connected peer that listens to its space. */

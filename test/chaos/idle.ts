@@ -3,8 +3,9 @@
  * what is still sent is measured: by the daemons' own counters, and by the system on a loopback of their own
  * (own-network.ts). The second knows nothing of protocols; so both roads are open at first, then each alone, then none.
  */
+import { messageOf } from '../../src/base/errors.ts'
 import { withYard } from '../support/daemons.ts'
-import { counted, COUNTERS, equal, grown, learn, startCompany } from './company.ts'
+import { counted, COUNTERS, equal, grown, learn, startCompany, untilListening } from './company.ts'
 import { loopbackTraffic } from './own-network.ts'
 import { table } from './table.ts'
 import { judge, type ChaosOptions, type Verdict } from './verdict.ts'
@@ -13,6 +14,7 @@ const DAEMONS = 8
 const LEARNS = 200
 const SETTLE_MS = 10_000
 const WATCH_MS = 60_000
+const EQUAL_MS_MAX = 30_000
 /** Goal for a daemon, both ways. */
 const BYTES_PER_SECOND_MAX = 200
 /** Of IPv4 and TCP with time stamps. */
@@ -87,8 +89,10 @@ function watch(
     // Without any road nothing would arrive: there each keeps to itself, and only the connections are measured.
     const isolated = name === 'connections only'
     if (!isolated) {
+      await untilListening(daemons)
       await learn(daemons, LEARNS, name)
-      await equal(daemons, LEARNS, say)
+      // Gossip alone promises nothing while its mesh is still being made.
+      await equal(daemons, LEARNS, say, { timeoutMs: EQUAL_MS_MAX }).catch((error: unknown) => say(messageOf(error)))
     }
     await new Promise((resolve) => setTimeout(resolve, settleMs))
     const before = await counted(daemons)
