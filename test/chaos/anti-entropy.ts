@@ -77,21 +77,23 @@ function oneTrip(road: (typeof ROADS)[number], size: number, learns: number, say
     }
     const before = await counted(daemons)
     const startedMs = performance.now()
-    if (road.name === 'gossip alone') await learnInTurns(daemons, learns, road.name)
-    else await learn(daemons, learns, road.name)
+    const learned =
+      road.name === 'gossip alone'
+        ? await learnInTurns(daemons, learns, road.name)
+        : (await learn(daemons, learns, road.name)).length
     const learnMs = performance.now() - startedMs
-    say(`${road.name}: ${learns} learned after ${Math.round(learnMs)} ms`)
-    const equalMs = await equal(daemons, learns, say, WATCH).catch((error: unknown) => {
+    say(`${road.name}: ${learned} learned after ${Math.round(learnMs)} ms`)
+    const equalMs = await equal(daemons, learned, say, WATCH).catch((error: unknown) => {
       say(messageOf(error))
       return undefined
     })
     const after = await counted(daemons)
     return {
       road: road.name,
-      learned: learns,
+      learned,
       learnMs,
       equalMs,
-      missing: await missingOn(daemons, learns),
+      missing: await missingOn(daemons, learned),
       sessions: grown(before, after, COUNTERS.sessions),
       sessionBytes: grown(before, after, COUNTERS.sessionBytes),
       metadataBytes: grown(before, after, COUNTERS.metadataBytes),
@@ -102,9 +104,10 @@ function oneTrip(road: (typeof ROADS)[number], size: number, learns: number, say
   })
 }
 
-/** The next turn begins when the last has arrived everywhere, or will not any more. */
-async function learnInTurns(daemons: readonly DaemonProcess[], learns: number, label: string): Promise<void> {
-  for (let learned = 0; learned < learns;) {
+/** The next turn begins when the last has arrived everywhere. Answers how many were learned before one did not. */
+async function learnInTurns(daemons: readonly DaemonProcess[], learns: number, label: string): Promise<number> {
+  let learned = 0
+  while (learned < learns) {
     const turn = Math.min(TURN, learns - learned)
     await learn(daemons, turn, `${label}, after ${learned}`)
     learned += turn
@@ -112,8 +115,9 @@ async function learnInTurns(daemons: readonly DaemonProcess[], learns: number, l
       timeoutMs: TURN_MS_MAX
     })
     await arrived.catch(() => undefined)
-    if ((await missingOn(daemons, learned)) > 0) return
+    if ((await missingOn(daemons, learned)) > 0) break
   }
+  return learned
 }
 
 /** Over all daemons. */

@@ -89,7 +89,7 @@ function watch(
     // Without any road nothing would arrive: there each keeps to itself, and only the connections are measured.
     const isolated = name === 'connections only'
     if (!isolated) {
-      await untilListening(daemons)
+      if (set !== GOSSIP_OFF) await untilListening(daemons)
       await learn(daemons, LEARNS, name)
       // Gossip alone promises nothing while its mesh is still being made.
       await equal(daemons, LEARNS, say, { timeoutMs: EQUAL_MS_MAX }).catch((error: unknown) => say(messageOf(error)))
