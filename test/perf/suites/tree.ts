@@ -1,55 +1,34 @@
 /**
  * The set of deltas by itself: what keeping it up costs, what it takes of memory, and how long a restart needs to have it
- * back from disk, checked. The home of the restart is filled by the daemon's own replica and rows, on real LevelDB; only
- * the signatures are left out, because making a million of them takes a minute and nothing here looks at one.
+ * back from disk, checked against its rows. Each restart is a process of its own, on a home filled without signatures.
  */
-import { rm } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import path from 'node:path'
+import { promisify } from 'node:util'
 import v8 from 'node:v8'
 import vm from 'node:vm'
-import { openLevelStore } from '../../../src/adapters/level/level-store.ts'
-import { migrate } from '../../../src/adapters/level/migrations.ts'
-import { systemClock } from '../../../src/adapters/system/clock.ts'
-import { createMetrics } from '../../../src/adapters/system/counters.ts'
 import { createCrypto } from '../../../src/adapters/system/crypto.ts'
-import { systemRandom } from '../../../src/adapters/system/random.ts'
-import { toHex } from '../../../src/base/bytes.ts'
 import { SeededRandom } from '../../../src/base/prng.ts'
-import { openHome } from '../../../src/daemon/home.ts'
-import { composeAdd } from '../../../src/memory/compose.ts'
-import type { VerifiedDelta } from '../../../src/memory/delta.ts'
-import { hlcOf } from '../../../src/memory/ids.ts'
-import { sealDelta } from '../../../src/memory/seal.ts'
-import { Checkpoints } from '../../../src/node/checkpoint.ts'
-import { collect, emptyGroup, persist } from '../../../src/node/perform.ts'
-import { WorkingSet } from '../../../src/node/records.ts'
-import { lastArrival } from '../../../src/node/restore.ts'
-import { restoreSets } from '../../../src/node/restore-sets.ts'
-import { META } from '../../../src/node/rows.ts'
-import type { Space } from '../../../src/node/space.ts'
-import { silentLogger } from '../../../src/ports/logger.ts'
-import type { Store } from '../../../src/ports/store.ts'
 import { DeltaSet } from '../../../src/sync/delta-set.ts'
-import { Replica } from '../../../src/sync/replica.ts'
-import { memory, SEED } from '../corpus.ts'
-import { openEngine } from '../engine.ts'
+import { SEED } from '../corpus.ts'
 import { GOALS } from '../goals.ts'
+import { ROOT } from '../machine.ts'
 import { cpuMs, median, type Report } from '../measure.ts'
+import type { Restart } from '../restart-child.ts'
+import { fillUnsigned } from '../unsigned-home.ts'
 import type { SuiteContext } from '../world.ts'
 
 const MILLION = 1_000_000
-const AUTHORS = 50
-/** Deltas of one batch of rows while filling. */
-const GROUP = 1_000
+const ROUNDS = 3
 /** Between two looks at the root: what the daemon's own record of itself does. */
 const ROOT_EVERY = 1_000
-const UNSIGNED = new Uint8Array(64)
 
 export async function tree({ world, report, quick }: SuiteContext): Promise<void> {
   const count = quick ? MILLION / 10 : MILLION
   upkeep(report, count)
   await atRest(report, count)
   const home = await world.yard.newHome('tree')
-  await fill(home, count)
+  await fillUnsigned(home, count)
   await restart(report, home, count)
 }
 
@@ -102,7 +81,7 @@ function upkeep(report: Report, count: number): void {
   ] as const
   for (const [name, order, options] of cases) {
     const micros: number[] = []
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < ROUNDS; round++) {
       const beforeMs = cpuMs()
       insertAll(order, options)
       micros.push(((cpuMs() - beforeMs) * 1_000) / count)
@@ -151,112 +130,43 @@ async function bytesOf(make: () => DeltaSet): Promise<number> {
   return kept.count === 0 ? 0 : bytes
 }
 
-/** A home as `count` deltas of strangers leave it, each creating a memory, and a checkpoint at the end. */
-async function fill(home: string, count: number): Promise<void> {
-  const opened = await openHome(home)
-  await rm(opened.paths.state, { force: true })
-  const store = await openLevelStore(opened.paths.data)
-  await migrate(store)
-  const here = opened.spaces.find((space) => space.isDefault)
-  if (here === undefined) throw new Error('a home has a space')
-  const crypto = createCrypto(opened.identity.seed)
-  const records = new WorkingSet(here.id)
-  const facts = { space: here.id, policy: here.policy, creator: here.creator }
-  const replica = new Replica({ facts, epoch: 'ee'.repeat(8) }, { crypto, random: systemRandom, records })
-  const space = { id: here.id, replica } as unknown as Space
-  let arrival = 0
-  const checkpoints = checkpointsOf(store, crypto, space, () => arrival)
-  await checkpoints.begin({ since: 0, base: 0, spaces: new Map(), stale: [], unstored: 0 })
-  let group = emptyGroup()
-  for (const delta of unsignedDeltas(here.id, count)) {
-    const effects = replica.handle({ input: 'delta', delta, via: 'recon', rivals: [] }, Date.now())
-    collect(group, space, effects, () => ++arrival)
-    if (group.admitted.length < GROUP && arrival < count) continue
-    await persist(group, store, { durable: false })
-    checkpoints.noted(group.admitted.length)
-    records.reset()
-    group = emptyGroup()
-  }
-  await checkpoints.stop()
-  await store.close()
-}
-
-function checkpointsOf(store: Store, crypto: ReturnType<typeof createCrypto>, space: Space, arrival: () => number) {
-  return new Checkpoints(
-    {},
+async function restart(report: Report, home: string, count: number): Promise<void> {
+  const params = { deltas: count, signatures: 'left out', process: 'its own' }
+  const rounds: Restart[] = []
+  for (let round = 0; round < ROUNDS; round++) rounds.push(await restartOnce(home))
+  const one = (pick: (restart: Restart) => number): number => median(rounds.map(pick))
+  const perMillion = (ms: number): number => (ms * MILLION) / count
+  if (rounds.some((round) => round.deltas !== count)) throw new Error(`not all of ${count} deltas came back`)
+  if (rounds.some((round) => round.rootFromRows !== round.root)) throw new Error('the rows are another set')
+  const goal = GOALS.restartCpuMsPerMillion
+  report('restart of the set, per million, CPU', perMillion(one((round) => round.setCpuMs)), 'ms', { params, goal })
+  report('restart of the set, per million', perMillion(one((round) => round.setMs)), 'ms', { params })
+  report(
+    'engine ready, tree checked',
+    one((round) => round.readyMs),
+    'ms',
     {
-      store,
-      crypto,
-      clock: systemClock,
-      logger: silentLogger,
-      metrics: createMetrics(),
-      spaces: () => [space],
-      storedArrival: arrival
+      params,
+      ...(count === MILLION ? { goal: GOALS.restartReadyMs } : {})
     }
+  )
+  report(
+    'engine ready, tree checked, CPU',
+    one((round) => round.readyCpuMs),
+    'ms',
+    { params }
+  )
+  report(
+    'restart from range rows, for comparison',
+    one((round) => round.rowsMs),
+    'ms',
+    { params }
   )
 }
 
-function* unsignedDeltas(space: string, count: number): Generator<VerifiedDelta> {
-  const writers = Array.from({ length: AUTHORS }, (_, n) => ({
-    crypto: { ...createCrypto(new Uint8Array(32).fill(n + 1)), sign: () => UNSIGNED },
-    epoch: (n + 1).toString(16).padStart(16, '0'),
-    last: undefined as VerifiedDelta | undefined
-  }))
-  const firstMs = Date.now() - count * 3 - 10_000
-  for (let n = 0; n < count; n++) {
-    const writer = writers[n % AUTHORS] as (typeof writers)[number]
-    const { crypto, epoch, last } = writer
-    const seq = last === undefined ? 0 : last.header.seq + 1
-    const hlc = hlcOf(firstMs + n * 3)
-    const delta = sealDelta(
-      { space, epoch, seq, prev: last?.id ?? null, hlc, parents: [], ops: composeAdd(memory(n), 0) },
-      crypto
-    )
-    writer.last = delta
-    yield delta
-  }
-}
-
-async function restart(report: Report, home: string, count: number): Promise<void> {
-  const opened = await openHome(home)
-  const crypto = createCrypto(opened.identity.seed)
-  const params = { deltas: count, signatures: 'left out' }
-  const perMillion = (ms: number): number => (ms * MILLION) / count
-  const rounds: { wallMs: number; cpuMs: number }[] = []
-  const measure = async (): Promise<void> => {
-    const store = await openLevelStore(opened.paths.data)
-    const [startedMs, cpuBeforeMs] = [performance.now(), cpuMs()]
-    const { sets } = await restoreSets(opened.spaces, await lastArrival(store), { store, crypto, logger: silentLogger })
-    rounds.push({ wallMs: performance.now() - startedMs, cpuMs: cpuMs() - cpuBeforeMs })
-    const total = [...sets.values()].reduce((sum, set) => sum + set.count, 0)
-    await store.close()
-    if (total !== count) throw new Error(`${total} deltas came back, ${count} were written`)
-  }
-  for (let round = 0; round < 3; round++) await measure()
-  const goal = GOALS.restartCpuMsPerMillion
-  report('restart of the set, per million, CPU', perMillion(median(rounds.map((one) => one.cpuMs))), 'ms', {
-    params,
-    goal
-  })
-  report('restart of the set, per million', perMillion(median(rounds.map((one) => one.wallMs))), 'ms', { params })
-
-  // The engine with all that belongs to it, and the set against the store; the index follows behind.
-  const [startedMs, cpuBeforeMs] = [performance.now(), cpuMs()]
-  const engine = await openEngine(home)
-  report('engine ready, tree checked', performance.now() - startedMs, 'ms', {
-    params,
-    ...(count === MILLION ? { goal: GOALS.restartReadyMs } : {})
-  })
-  report('engine ready, tree checked, CPU', cpuMs() - cpuBeforeMs, 'ms', { params })
-  const root = toHex(engine.node.spaceTable.find(engine.space).replica.tree.root())
-  await engine.close()
-
-  const store = await openLevelStore(opened.paths.data)
-  await store.batch([{ table: 'meta', key: META.checkpoint, value: null }], { durable: false })
-  const beforeMs = performance.now()
-  const { sets } = await restoreSets(opened.spaces, await lastArrival(store), { store, crypto, logger: silentLogger })
-  report('restart from range rows, for comparison', performance.now() - beforeMs, 'ms', { params })
-  const rebuilt = sets.get(engine.space)
-  await store.close()
-  if (rebuilt === undefined || toHex(rebuilt.tree.root()) !== root) throw new Error('the rows are another set')
+/** In a process of its own, as a restart is: nothing is compiled, nothing is in its memory. */
+async function restartOnce(home: string): Promise<Restart> {
+  const child = path.join(ROOT, 'test', 'perf', 'restart-child.ts')
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', child, home], { cwd: ROOT })
+  return JSON.parse(stdout) as Restart
 }
