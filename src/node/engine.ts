@@ -133,10 +133,24 @@ export abstract class Engine {
       { roster: options.ballot.voters, replicas: options.sync.replicas },
       { store, crypto, clock, records: this.records, watch }
     )
-    const shared = { store, crypto, clock, random, logger, metrics, records: this.records, items: this.#items, spaces, watch }
+    const shared = {
+      store,
+      crypto,
+      clock,
+      random,
+      logger,
+      metrics,
+      records: this.records,
+      items: this.#items,
+      spaces,
+      watch
+    }
     this.events = new Events({ clock, logger })
     const { startedAtMs } = this
-    this.clones = new CloneWatch({ author: toHex(crypto.publicKey), startedAtMs }, { logger, metrics, events: this.events })
+    this.clones = new CloneWatch(
+      { author: toHex(crypto.publicKey), startedAtMs },
+      { logger, metrics, events: this.events }
+    )
     const isBusy = (): boolean => this.writer.queued + this.intake.delivering > 0
     this.indexer = new Indexer({ ...shared, ballots: this.#ballots, isBusy })
     this.intake = new Intake({ crypto, writer: this.writer, network, metrics, logger })
@@ -209,7 +223,9 @@ export abstract class Engine {
       options,
       replica: this.#makeReplica(options),
       // Without gossip nothing waits to be published: reconciliation alone carries it.
-      outbox: new Outbox(sync.gossip ? sync : { ...sync, mode: 'periodic' }, { random: this.ports.random.fork(`outbox/${options.id}`) }),
+      outbox: new Outbox(sync.gossip ? sync : { ...sync, mode: 'periodic' }, {
+        random: this.ports.random.fork(`outbox/${options.id}`)
+      }),
       receipts: new Receipts(options.id),
       unoffered: new Unoffered()
     }

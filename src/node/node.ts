@@ -166,7 +166,17 @@ export class Node extends Engine implements api.NodeApi {
   #syncParts(): SyncParts {
     const { clock, store } = this.ports
     const { reconciliation, waiting, reads, records, writer, spaceTable: spaces } = this
-    return { clock, store, spaces, reconciliation, waiting, reads, records, writer, replicas: this.options.sync.replicas }
+    return {
+      clock,
+      store,
+      spaces,
+      reconciliation,
+      waiting,
+      reads,
+      records,
+      writer,
+      replicas: this.options.sync.replicas
+    }
   }
 
   estimate(request: api.EstimateRequest): api.EstimateAnswer {

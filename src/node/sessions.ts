@@ -204,7 +204,8 @@ export class Sessions {
       {
         clock,
         load: (keys) => (served === undefined ? Promise.resolve([]) : this.#load(served.space, keys)),
-        loadShort: (_, shorts) => (served === undefined ? Promise.resolve([]) : recordsByShortIds(store, served.space.id, shorts)),
+        loadShort: (_, shorts) =>
+          served === undefined ? Promise.resolve([]) : recordsByShortIds(store, served.space.id, shorts),
         deliver: (records) =>
           served === undefined
             ? Promise.resolve({ accepted: 0, known: 0, refused: records.length })

@@ -117,13 +117,27 @@ export function channelTests(on: RunOn): void {
       await t.link(0, 1)
       // The other side ends it: here the peer stays known.
       await t.at(1).disconnect(t.at(0).self)
-      await t.until(() => !t.at(0).peers().some((peer) => peer.connected), 'the connection is gone')
+      await t.until(
+        () =>
+          !t
+            .at(0)
+            .peers()
+            .some((peer) => peer.connected),
+        'the connection is gone'
+      )
       const channel = await t.open(0, 1)
       await channel.send(text('again'))
       assert.equal(untext((await channel.receive()) as Uint8Array), 'again')
       channel.abort('done')
       await t.at(0).disconnect(t.at(1).self)
-      await t.until(() => !t.at(0).peers().some((peer) => peer.connected), 'the connection is gone')
+      await t.until(
+        () =>
+          !t
+            .at(0)
+            .peers()
+            .some((peer) => peer.connected),
+        'the connection is gone'
+      )
       await rejects(t.at(0).open(t.at(1).self, PROTOCOL), 'unavailable')
     }))
 
