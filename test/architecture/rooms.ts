@@ -113,8 +113,9 @@ export const PACKAGES: readonly { readonly name: RegExp; readonly places: readon
   { name: /^(libp2p|datastore-level|it-[a-z-]+)(\/|$)/, places: ['src/adapters/libp2p/'] },
   { name: /^@(libp2p|multiformats|chainsafe)\//, places: ['src/adapters/libp2p/', 'simulations/'] },
   { name: /^zod$/, places: ['src/rpc/schema', 'src/daemon/config'] },
-  { name: /^smol-toml$/, places: ['src/daemon/config'] },
-  { name: /^(commander|picocolors)$/, places: ['src/cli/'] },
+  { name: /^smol-toml$/, places: ['src/daemon/config', 'simulations/'] },
+  { name: /^(commander|picocolors)$/, places: ['src/cli/', 'simulations/'] },
   { name: /^tsx(\/|$)/, places: ['bin/'] },
-  { name: /^memory-level$/, places: ['simulations/'] }
+  { name: /^memory-level$/, places: ['simulations/'] },
+  { name: /^(vega|vega-lite|@resvg\/resvg-js)$/, places: ['simulations/report/'] }
 ]
