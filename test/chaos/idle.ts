@@ -6,7 +6,7 @@
 import { messageOf } from '../../src/base/errors.ts'
 import { withYard } from '../support/daemons.ts'
 import { counted, COUNTERS, equal, grown, learn, startCompany, untilListening } from './company.ts'
-import { loopbackTraffic } from './own-network.ts'
+import { loopbackTraffic } from '../support/own-network.ts'
 import { table } from './table.ts'
 import { judge, type ChaosOptions, type Verdict } from './verdict.ts'
 

@@ -28,6 +28,8 @@ export interface StartOptions {
   readonly set?: Readonly<Record<string, string>>
   /** For Node itself, as `--cpu-prof`. */
   readonly nodeArguments?: readonly string[]
+  /** A command line that executes the rest of it somewhere else, as `nsenter` does. */
+  readonly entrance?: readonly string[]
 }
 
 /** One daemon, from the moment its process was started. */
@@ -50,11 +52,12 @@ export class DaemonProcess {
       '--set',
       `${key}=${value}`
     ])
-    this.child = spawn(
-      process.execPath,
-      [...(options.nodeArguments ?? []), launcherPath(), '--home', home, 'daemon', '--preset', 'local', ...settings],
-      { stdio: ['ignore', 'ignore', output], env: { ...process.env, CHRYSALIS_MDNS: '0' } }
-    )
+    const [program, ...words] = [...(options.entrance ?? []), process.execPath]
+    const command = [launcherPath(), '--home', home, 'daemon', '--preset', 'local', ...settings]
+    this.child = spawn(program as string, [...words, ...(options.nodeArguments ?? []), ...command], {
+      stdio: ['ignore', 'ignore', output],
+      env: { ...process.env, CHRYSALIS_MDNS: '0' }
+    })
     closeSync(output)
     this.#exit = new Promise((resolve) => this.child.once('exit', resolve))
   }

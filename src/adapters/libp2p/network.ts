@@ -100,7 +100,8 @@ class Libp2pNetwork implements Network {
     this.#watchdog = new GossipWatchdog(
       {
         clock: ports.clock,
-        speakers: async () => (this.#topics.size === 0 ? [] : gossipSpeakers(this.#running().node, this.#connected())),
+        connected: () => (this.#topics.size === 0 ? [] : this.#connected()),
+        speakers: async (peers) => gossipSpeakers(this.#running().node, peers),
         isLinked: (peer) => isLinked(this.#running().node.services.gossip, peer),
         reset: (peer) => this.#resetLink(peer)
       },

@@ -10,8 +10,9 @@ import type { PeerId } from '../../ports/network.ts'
 
 export interface WatchdogPorts {
   readonly clock: Clock
-  /** Peers with an open connection that announced a gossipsub protocol. */
-  readonly speakers: () => Promise<readonly PeerId[]>
+  readonly connected: () => readonly PeerId[]
+  /** Those of `peers` that announced a gossipsub protocol. Dear: it reads and decodes a record of each. */
+  readonly speakers: (peers: readonly PeerId[]) => Promise<readonly PeerId[]>
   readonly isLinked: (peer: PeerId) => boolean
   /** Closes the connection and has the peer dialled again. */
   readonly reset: (peer: PeerId) => void
@@ -43,7 +44,9 @@ export class GossipWatchdog {
   /** One round. Called by its own timer; a test may call it too. */
   async look(): Promise<void> {
     const nowMs = this.#ports.clock.monotonicMs()
-    const dead = new Set((await this.#ports.speakers()).filter((peer) => !this.#ports.isLinked(peer)))
+    const unlinked = this.#ports.connected().filter((peer) => !this.#ports.isLinked(peer))
+    const speakers = unlinked.length === 0 ? [] : await this.#ports.speakers(unlinked)
+    const dead = new Set(speakers.filter((peer) => !this.#ports.isLinked(peer)))
     for (const peer of [...this.#missingSince.keys()]) if (!dead.has(peer)) this.#missingSince.delete(peer)
     for (const peer of dead) {
       const sinceMs = this.#missingSince.get(peer)

@@ -96,7 +96,8 @@ describe('gossip watchdog', () => {
     const watchdog = new GossipWatchdog(
       {
         clock,
-        speakers: async () => ['healthy', 'dead', 'limping'],
+        connected: () => ['healthy', 'dead', 'limping', 'mute'],
+        speakers: async (peers) => peers.filter((peer) => peer !== 'mute'),
         isLinked: (peer) => linked.has(peer),
         reset: (peer) => reset.push(peer)
       },

@@ -6,7 +6,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 
-const INSIDE = 'CHAOS_OWN_NETWORK'
+const INSIDE = 'CHRYSALIS_OWN_NETWORK'
 const ENTER = 'ip link set lo up && exec "$@"'
 /** Among the numbers of an interface: eight for what was received, then what was sent. */
 const SENT_BYTES = 8
@@ -16,9 +16,14 @@ export interface Traffic {
   readonly packets: number
 }
 
+/** Whether this process was started by `enterOwnNetwork`. */
+export function inOwnNetwork(): boolean {
+  return process.env[INSIDE] !== undefined
+}
+
 /** Runs this command inside and resolves with its exit status; undefined when it is inside already, or cannot be. */
 export function enterOwnNetwork(): Promise<number> | undefined {
-  if (process.env[INSIDE] !== undefined || process.platform !== 'linux' || process.getuid?.() !== 0) return undefined
+  if (inOwnNetwork() || process.platform !== 'linux' || process.getuid?.() !== 0) return undefined
   const within = ['-n', '--', 'sh', '-c', ENTER, 'sh']
   if (spawnSync('unshare', [...within, 'true'], { stdio: 'ignore' }).status !== 0) return undefined
   const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)]
@@ -34,7 +39,7 @@ export function enterOwnNetwork(): Promise<number> | undefined {
  * Undefined when others may be using it too.
  */
 export function loopbackTraffic(): Traffic | undefined {
-  if (process.env[INSIDE] === undefined) return undefined
+  if (!inOwnNetwork()) return undefined
   // Not from /sys, which shows the network of whoever mounted it.
   const line = readFileSync('/proc/self/net/dev', 'utf8')
     .split('\n')
