@@ -1,6 +1,6 @@
 /**
  * The table of bounds as a whole: every bound is a number that makes sense, and every one is exercised by name in some
- * test, or stands in the list below with the reason why not. What is enforced but untested is called so.
+ * test, or stands in the list below with the reason why not.
  */
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -15,9 +15,6 @@ const INJECTED = 'the test hands in a smaller value, so that it need not wait or
 const LIBRARY = 'handed to a library, whose behaviour the live tests show'
 const CACHE = 'a BoundedMap of this size, whose bound is tested in bounded-map.test.ts; what is forgotten is read again'
 
-/** Enforced, but no test has reached the bound yet. Better said here than claimed. */
-const UNTESTED = 'not tested at its bound yet'
-
 /** Bounds that no test names. */
 const UNNAMED: Partial<Record<LimitName, string>> = {
   gossipOutboundBytesMax: LIBRARY,
@@ -30,10 +27,7 @@ const UNNAMED: Partial<Record<LimitName, string>> = {
   metricNamesMax: INJECTED,
   pendingInboundConnectionsMax: LIBRARY,
   inboundUpgradeMsMax: LIBRARY,
-  connectionsTarget: UNTESTED,
   peerScoresMax: INJECTED,
-  streamTotalMsMax: UNTESTED,
-  channelBufferBytesMax: UNTESTED,
   rpcCloseMsMax: INJECTED
 }
 

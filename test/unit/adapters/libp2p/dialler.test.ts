@@ -82,6 +82,16 @@ class Scene {
 }
 
 describe('dialler', () => {
+  it('works towards its number of connections, and rests there', async () => {
+    const scene = new Scene({ target: LIMITS.connectionsTarget, ceiling: LIMITS.connectionsTarget + 10 })
+    for (let n = 0; n < LIMITS.connectionsTarget - 1; n++) scene.connected.add(`dialled-us-${n}`)
+    scene.dialler.know('first', ['/first'], 'saved')
+    scene.dialler.know('second', ['/second'], 'saved')
+    await scene.clock.pass(30_000)
+    assert.equal(scene.dials.length, 1)
+    assert.equal(scene.connected.size, LIMITS.connectionsTarget)
+  })
+
   it('dials what it learns and leaves it alone once connected', async () => {
     const scene = new Scene()
     scene.dialler.know('a', ['/a'], 'saved')
