@@ -100,7 +100,7 @@ class Libp2pNetwork implements Network {
     this.#watchdog = new GossipWatchdog(
       {
         clock: ports.clock,
-        connected: () => (this.#topics.size === 0 ? [] : this.#connected()),
+        connected: () => (this.#topics.size === 0 ? [] : [...this.#connected()]),
         speakers: async (peers) => gossipSpeakers(this.#running().node, peers),
         isLinked: (peer) => isLinked(this.#running().node.services.gossip, peer),
         reset: (peer) => this.#resetLink(peer)
