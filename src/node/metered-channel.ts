@@ -4,11 +4,14 @@ import type { Channel, PeerId } from '../ports/network.ts'
 export class MeteredChannel implements Channel {
   readonly peer: PeerId
   readonly #channel: Channel
+  readonly #heard: () => void
   /** Bytes of all frames, both ways; the transport's own heads are not among them. */
   bytes = 0
 
-  constructor(channel: Channel) {
+  /** `heard`: called at every frame that arrives. */
+  constructor(channel: Channel, heard: () => void = () => undefined) {
     this.#channel = channel
+    this.#heard = heard
     this.peer = channel.peer
   }
 
@@ -20,6 +23,7 @@ export class MeteredChannel implements Channel {
   async receive(): Promise<Uint8Array | undefined> {
     const frame = await this.#channel.receive()
     this.bytes += frame?.length ?? 0
+    this.#heard()
     return frame
   }
 

@@ -36,6 +36,12 @@ export interface NodeOptions {
     readonly gossip: boolean
     /** false: no session is opened and none is answered; what gossip loses stays lost. For diagnosis and tests. */
     readonly reconcile: boolean
+    /**
+     * Which way deltas may move in the sessions that this daemon opens; those it answers are held to the same, seen from
+     * the other side. Default both. pull, push: one half only, to prove that either is enough for all to become equal.
+     * For diagnosis and tests; it must be the same on all daemons.
+     */
+    readonly sessions?: 'both' | 'pull' | 'push'
   }
   readonly store: {
     /** fsync: acknowledged means on disk. relaxed: acknowledged means handed to the system; power loss may take it. */

@@ -70,10 +70,14 @@ export class Reconciliation {
   constructor(options: NodeOptions['sync'], ports: ReconciliationPorts) {
     this.#options = options
     this.#ports = ports
-    this.#sessions = new Sessions(ports, {
-      concluded: (report) => this.#conclude(report),
-      isBusy: (space) => this.#catchUp.isActive(space.id)
-    })
+    const { sessions = 'both' } = options
+    this.#sessions = new Sessions(
+      { ...ports, sessions },
+      {
+        concluded: (report) => this.#conclude(report),
+        isBusy: (space) => this.#catchUp.isActive(space.id)
+      }
+    )
     this.#catchUp = new CatchUp({
       ...ports,
       sessions: this.#sessions,
@@ -243,7 +247,7 @@ export class Reconciliation {
     if (deltas >= LIMITS.catchUpDeltasMin) this.#catchUp.begin(space, peer, deltas)
   }
 
-  /** `slow` when the peer cannot be reached in time; the attempt goes on behind, and is booked when it ends. */
+  /** `slow` when the peer has not answered in time; the attempt goes on behind, and is booked when it ends. */
   async #meet(space: Space, peer: PeerId): Promise<SessionOutcome | 'slow'> {
     const comparison = this.#sessions.compare(space, peer, this.#usual(space, peer))
     if ((await this.#soon(comparison.reached)) === 'slow') return 'slow'
@@ -253,7 +257,7 @@ export class Reconciliation {
   async #soon<T>(work: Promise<T>): Promise<T | 'slow'> {
     let cancel = (): void => undefined
     const slow = new Promise<'slow'>((resolve) => {
-      cancel = this.#ports.clock.setTimer(LIMITS.reconOpenMsMax, () => resolve('slow'))
+      cancel = this.#ports.clock.setTimer(LIMITS.reconAnswerMsMax, () => resolve('slow'))
     })
     try {
       return await Promise.race([work, slow])

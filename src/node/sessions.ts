@@ -37,6 +37,8 @@ export interface SessionPortsOfNode {
   readonly writer: Writer
   readonly spaces: Spaces
   readonly watch?: DeltaWatch
+  /** As NodeOptions.sync.sessions. */
+  readonly sessions?: 'both' | 'pull' | 'push'
 }
 
 /** How a session ended, and what was true when it began. */
@@ -71,7 +73,10 @@ export interface CompareOptions {
 
 /** A session under way. */
 export interface Comparison {
-  /** Resolves when the channel stands, or when it is clear that it never will. */
+  /**
+   * Resolves when the peer has answered, or when it is clear that it never will. That a channel stands proves nothing: on a
+   * connection that was cut without a word it is opened all the same.
+   */
   readonly reached: Promise<void>
   /** Never rejects. */
   readonly report: Promise<SessionReport>
@@ -120,11 +125,16 @@ export class Sessions {
       reached: new Promise((resolve) => {
         reached = resolve
       }),
-      report: this.#initiate(space, peer, options, (opened) => {
-        channel = opened
-        if (givenUp !== undefined) channel?.abort(givenUp)
+      report: this.#initiate(space, peer, options, {
+        heard: () => reached(),
+        opened: (opened) => {
+          channel = opened
+          if (givenUp !== undefined) channel.abort(givenUp)
+        }
+      }).finally(() => {
         reached()
-      }).finally(() => this.#running.delete(slot)),
+        this.#running.delete(slot)
+      }),
       abandon: (reason) => {
         givenUp = reason
         channel?.abort(reason)
@@ -138,15 +148,15 @@ export class Sessions {
     space: Space,
     peer: PeerId,
     options: CompareOptions,
-    opened: (channel: Channel | undefined) => void
+    on: { readonly opened: (channel: Channel) => void; readonly heard: () => void }
   ): Promise<SessionReport> {
-    const { network, clock, crypto, intake, random, store } = this.#ports
+    const { network, crypto, intake, random, store } = this.#ports
     const start = this.#start(space)
     let outcome: SessionOutcome
     let channel: MeteredChannel | undefined
     try {
-      channel = new MeteredChannel(await network.open(peer, RECON_PROTOCOL))
-      opened(channel)
+      channel = new MeteredChannel(await network.open(peer, RECON_PROTOCOL), on.heard)
+      on.opened(channel)
       const { walks, ...rest } = options
       const { tree, sketch } = space.replica.set.snapshot()
       const set = { tree, sketch: walks === true ? undefined : sketch }
@@ -155,14 +165,13 @@ export class Sessions {
         channel,
         { ...session, ...rest },
         {
-          clock,
+          clock: this.#clockOf('initiator'),
           load: (keys) => this.#load(space, keys),
           loadShort: (_, shorts) => recordsByShortIds(store, space.id, shorts),
           deliver: (records) => intake.deliver(space, records, peer)
         }
       )
     } catch (error) {
-      opened(undefined)
       outcome = unreached(messageOf(error))
     }
     const role = 'initiator' as const
@@ -180,7 +189,7 @@ export class Sessions {
   }
 
   async #answer(opened: Channel): Promise<void> {
-    const { clock, crypto, network, intake, random, store } = this.#ports
+    const { crypto, network, intake, random, store } = this.#ports
     const { peer } = opened
     const channel = new MeteredChannel(opened)
     // Set before anything is loaded or delivered: the first frame names the space.
@@ -202,7 +211,7 @@ export class Sessions {
       channel,
       { hasher: crypto, find, nonce: () => random.bytes(16) },
       {
-        clock,
+        clock: this.#clockOf('responder'),
         load: (keys) => (served === undefined ? Promise.resolve([]) : this.#load(served.space, keys)),
         loadShort: (_, shorts) =>
           served === undefined ? Promise.resolve([]) : recordsByShortIds(store, served.space.id, shorts),
@@ -219,6 +228,21 @@ export class Sessions {
     if (ended === undefined) return
     const role = 'responder' as const
     await this.#end({ ...start, space, peer, role, prefix: ended.prefix, outcome: ended }, channel)
+  }
+
+  /**
+   * The clock that a session tells the peer of. Where one half of sessions is switched off, whoever would receive in it
+   * tells a time at which nothing is due yet: an honest peer leaves out everything, and says that it did.
+   */
+  #clockOf(role: SessionReport['role']): Clock {
+    const { clock, sessions } = this.#ports
+    const takesNothing = sessions === (role === 'initiator' ? 'push' : 'pull')
+    if (!takesNothing) return clock
+    return {
+      nowMs: () => 0,
+      monotonicMs: () => clock.monotonicMs(),
+      setTimer: (delayMs, action) => clock.setTimer(delayMs, action)
+    }
   }
 
   #start(space: Space): Beginning {

@@ -7,6 +7,7 @@ import { describe, it } from 'node:test'
 import { LIMITS } from '../../src/base/limits.ts'
 import { topicOf } from '../../src/memory/names.ts'
 import type { NodeOptions, SpaceOptions } from '../../src/node/options.ts'
+import type { ChannelHandler } from '../../src/ports/network.ts'
 import { RECON_PROTOCOL } from '../../src/sync/recon-codec.ts'
 import { authorOf, Bench, codeOf, type Engine, type EngineOptions } from '../support/engine.ts'
 import { SPACE } from '../support/sealed.ts'
@@ -212,12 +213,30 @@ describe('the schedule', () => {
           const next = opens.find((open) => open.atMs > atMs)
           const waitedMs = (next?.atMs ?? Infinity) - atMs
           assert.equal(next?.peer, b.network.self)
-          assert.ok(waitedMs > LIMITS.reconOpenMsMax && waitedMs <= LIMITS.reconOpenMsMax + 1_000, `${waitedMs} ms`)
+          assert.ok(waitedMs > LIMITS.reconAnswerMsMax && waitedMs <= LIMITS.reconAnswerMsMax + 1_000, `${waitedMs} ms`)
         }
       }
       assert.ok(tried.length >= 3 && tried.length <= 15, `${tried.length} dials of the dead in ten minutes`)
       await bench.stop()
     }
+  })
+
+  it('is not held up by connections that were cut without a word: channels open, and nothing comes back', async () => {
+    const { bench, engines } = await world(4, { gossip: false })
+    const [a, b, ...mute] = engines as [Engine, Engine, Engine, Engine]
+    const swallow: ChannelHandler = async (channel) => {
+      while ((await channel.receive().catch(() => undefined)) !== undefined);
+    }
+    for (const { network } of mute) network.serve(RECON_PROTOCOL, swallow)
+    for (const { network } of [b, ...mute]) a.network.link(network)
+    await bench.pass(30_000)
+    for (let i = 0; i < 10; i++) {
+      await a.node.add({ content: `${i}` })
+      const wroteMs = bench.queue.nowMs
+      const inTime = await bench.pass(LIMITS.reconStillMsMax, () => deltasOf(b) === i + 1)
+      assert.ok(inTime, `write ${i} not there after ${bench.queue.nowMs - wroteMs} ms`)
+    }
+    await bench.stop()
   })
 
   it('dials a saved peer that is back, though nobody told', async () => {
