@@ -2,4 +2,6 @@
 import '../../src/polyfill.ts'
 import { runCuts } from '../../simulations/live/run.ts'
 
-process.exitCode = await runCuts({ seed: 'wires', daemons: 4, seconds: 15, loss: 0.2 }, console.log)
+const { lines, exit } = await runCuts({ seed: 'wires', daemons: 4, seconds: 15, loss: 0.2 }, console.log)
+for (const line of lines) console.log(line)
+process.exitCode = exit
