@@ -82,7 +82,8 @@ export class GossipChannel {
     // Whoever listens now may still listen when we come back, and will not say so again.
     for (const id of this.#gossip.getSubscribers(topic)) this.#remember(id, topic, true)
     this.#gossip.unsubscribe(topic)
-    delete this.#gossip.opts.scoreParams.topics[topic]
+    // The topic's score parameters stay: gossipsub looks them up, and throws without them, when a peer that gossiped here
+    // disconnects later.
   }
 
   topicsOf(peer: PeerId): string[] {

@@ -111,6 +111,8 @@ class Libp2pNetwork implements Network {
       {
         clock: ports.clock,
         connected: () => this.#connected(),
+        isOurs: (peer) =>
+          this.#host?.node.getConnections(parsePeer(peer)).some(({ direction }) => direction === 'outbound') === true,
         ping: async (peer, deadlineMs) =>
           this.#host?.node.services.ping.ping(parsePeer(peer), { signal: AbortSignal.timeout(deadlineMs) }),
         giveUp: (peer) => this.#giveUp(peer)

@@ -26,6 +26,7 @@ describe('liveness', () => {
     const liveness = new Liveness({
       clock: stillClock(),
       connected: () => connected,
+      isOurs: () => true,
       ping: async (peer) => {
         if (!answers.has(peer)) throw new Error('late')
       },
@@ -75,6 +76,7 @@ describe('liveness', () => {
     const liveness = new Liveness({
       clock: stillClock(),
       connected: () => ['a'],
+      isOurs: () => true,
       ping: async () => {
         asked++
         return new Promise(() => {})
@@ -85,6 +87,30 @@ describe('liveness', () => {
     void liveness.round()
     void liveness.round()
     assert.equal(asked, 1)
+  })
+})
+
+describe('liveness, of the two ends of a connection', () => {
+  it('asks whom it dialled every round, who dialled it every third, and who missed one at once again', async () => {
+    const asked: string[] = []
+    const answers = new Set(['dialled', 'dialling'])
+    const liveness = new Liveness({
+      clock: stillClock(),
+      connected: () => ['dialled', 'dialling'],
+      isOurs: (peer) => peer === 'dialled',
+      ping: async (peer) => {
+        asked.push(peer)
+        if (!answers.has(peer)) throw new Error('late')
+      },
+      giveUp: () => undefined
+    })
+    liveness.start()
+    for (let round = 0; round < 6; round++) await liveness.round()
+    assert.equal(asked.filter((peer) => peer === 'dialled').length, 6)
+    assert.equal(asked.filter((peer) => peer === 'dialling').length, 2)
+    answers.delete('dialling')
+    for (let round = 6; round < 9; round++) await liveness.round()
+    assert.equal(asked.filter((peer) => peer === 'dialling').length, 5)
   })
 })
 
