@@ -19,6 +19,7 @@ export class EventQueue {
   #seq = 0
   #nowMs = 0
   #ran = 0
+  #live = 0
 
   /** Milliseconds since the beginning of this world. */
   get nowMs(): number {
@@ -34,12 +35,20 @@ export class EventQueue {
     return this.#heap.size
   }
 
+  /** Events that will run: those that were cancelled are kept until they are due, and not counted here. */
+  get live(): number {
+    return this.#live
+  }
+
   /** Runs `action` once after `delayMs` of virtual time. The returned function cancels it, any number of times. */
   after(delayMs: number, action: () => void): () => void {
     const event: Scheduled = { atMs: this.#nowMs + Math.max(0, delayMs), seq: this.#seq++, action }
     this.#heap.push(event)
+    this.#live++
     return () => {
+      if (event.action === undefined) return
       event.action = undefined
+      this.#live--
     }
   }
 
@@ -76,6 +85,7 @@ export class EventQueue {
       const { action } = next
       if (action === undefined) continue
       next.action = undefined
+      this.#live--
       this.#ran++
       any = true
       action()

@@ -6,6 +6,7 @@
 import { ChrysalisError, type ErrorCode } from '../../src/base/errors.ts'
 import { LIMITS } from '../../src/base/limits.ts'
 import type { Channel, PeerId } from '../../src/ports/network.ts'
+import { Fifo } from '../net/fifo.ts'
 import { short, type SimAir } from './sim-air.ts'
 
 /** Bytes taken from a sender before the reader has read any: about a yamux window and some socket buffers. */
@@ -26,12 +27,11 @@ export class SimChannel implements Channel {
   #other: SimChannel | undefined = undefined
   #failure: ChrysalisError | undefined = undefined
   #finished = false
+  #otherFinished = false
   /** Received and not yet read. */
   readonly #inbox: (Uint8Array | 'end')[] = []
   #waiter: Waiter | undefined = undefined
-  /** Sent and not yet arrived, oldest first; `atMs` is when it would arrive over an open path. */
-  readonly #wire: { readonly item: Wire; readonly atMs: number }[] = []
-  #pumping = false
+  readonly #wire: Fifo<Wire>
   /** Bytes the other end has not read. */
   #unreadBytes = 0
   #room: (() => void)[] = []
@@ -41,6 +41,13 @@ export class SimChannel implements Channel {
     this.#self = self
     this.peer = peer
     this.#idleMs = idleMs
+    const ends = { from: self, to: peer }
+    this.#wire = new Fifo<Wire>(
+      air,
+      ends,
+      (item) => this.#other?.take(item),
+      () => this.#other?.gone === true
+    )
   }
 
   static pair(
@@ -113,7 +120,7 @@ export class SimChannel implements Channel {
   abort(reason: string): void {
     if (this.#failure !== undefined) return
     this.fail('unavailable', `the channel was given up: ${reason}`)
-    this.#wire.length = 0
+    this.#wire.clear()
     this.#put({ abort: reason })
   }
 
@@ -149,7 +156,7 @@ export class SimChannel implements Channel {
   #giveUp(what: string): void {
     if (this.#failure !== undefined) return
     this.fail('timeout', `${what} for ${this.#idleMs} ms`)
-    this.#wire.length = 0
+    this.#wire.clear()
     this.#put({ abort: what })
   }
 
@@ -166,30 +173,14 @@ export class SimChannel implements Channel {
   }
 
   #put(item: Wire): void {
-    const earliest = this.#wire[this.#wire.length - 1]?.atMs ?? 0
-    const atMs = Math.max(earliest, this.#air.queue.nowMs + this.#air.streamDelayMs(this.#self, this.peer))
-    this.#wire.push({ item, atMs })
-    if (!this.#pumping) this.#pump()
+    const bytes = typeof item === 'object' && 'frame' in item ? item.frame.length : 0
+    this.#air.count('channel', bytes)
+    this.#wire.put(item, bytes)
   }
 
-  /** Hands over, in order, what has arrived; while the path is cut it is tried again and again, as TCP does. */
-  #pump(): void {
-    const head = this.#wire[0]
-    this.#pumping = head !== undefined
-    if (head === undefined) return
-    const { queue } = this.#air
-    queue.after(Math.max(0, head.atMs - queue.nowMs), () => {
-      const cut = this.#air.isCut(this.#self, this.peer)
-      if (cut && this.#other?.gone !== true) {
-        queue.after(200, () => {
-          this.#pump()
-        })
-        return
-      }
-      const arrived = this.#wire.shift()
-      if (arrived !== undefined) this.#other?.take(arrived.item)
-      this.#pump()
-    })
+  /** Nothing can come of it any more: it is broken, or both ends have finished. */
+  get isOver(): boolean {
+    return this.gone || (this.#finished && this.#otherFinished)
   }
 
   /** Nobody is at this end any more. */
@@ -203,6 +194,7 @@ export class SimChannel implements Channel {
       this.fail('unavailable', `the peer gave up: ${item.abort}`)
       return
     }
+    this.#otherFinished ||= item === 'end'
     const bytes = item === 'end' ? 0 : item.frame.length
     this.#air.trace.note(this.#air.queue.nowMs, 'frame', short(this.peer), short(this.#self), bytes)
     const waiter = this.#waiter

@@ -1,14 +1,14 @@
 /**
- * The network port of one simulated node. Messages are flooded along a random mesh and forwarded only by whoever accepted
- * them, so that verdicts matter; channels are ordered and bounded; offences are booked by the very table the libp2p
- * adapter uses. There is no discovery: a scenario says who dials whom.
+ * The network port of one simulated node. Links and channels are played here, ordered and bounded; topics travel over the
+ * overlay of the world (sim-overlay.ts); offences are booked by the very table the libp2p adapter uses. There is no
+ * discovery: a scenario says who dials whom.
  */
-import { createHash } from 'node:crypto'
 import { PeerScores } from '../../src/adapters/libp2p/peer-scores.ts'
-import { BoundedMap } from '../../src/base/bounded-map.ts'
 import { ChrysalisError, messageOf } from '../../src/base/errors.ts'
 import { LIMITS } from '../../src/base/limits.ts'
 import type { Clock } from '../../src/ports/clock.ts'
+import { silentLogger } from '../../src/ports/logger.ts'
+import type { Metrics } from '../../src/ports/metrics.ts'
 import type {
   Channel,
   ChannelHandler,
@@ -21,59 +21,95 @@ import type {
 } from '../../src/ports/network.ts'
 import { short, type SimAir } from './sim-air.ts'
 import { SimChannel } from './sim-channel.ts'
-
-/** Frames a simulated node remembers having heard. */
-const SEEN_FRAMES_MAX = 65_536
+import { SimFlood } from './sim-flood.ts'
+import { SimGossip } from './sim-gossip.ts'
+import type { LinkDirection, Overlay, OverlayPorts } from './sim-overlay.ts'
 
 interface Link {
-  readonly direction: 'inbound' | 'outbound'
-  /** Topics the peer told us it follows, and the number of that telling. */
-  topics: readonly string[]
-  told: number
+  readonly direction: LinkDirection
+  /** The other end. */
+  readonly far: SimNetwork
   readonly channels: Set<SimChannel>
 }
 
 export interface SimNetworkOptions {
   /** Deadline of one frame of a channel, virtual milliseconds. */
   readonly streamIdleMs?: number
+  /** Where gossip counts; nowhere when omitted. */
+  readonly metrics?: Metrics
 }
+
+const UNCOUNTED: Metrics = { count: () => undefined, gauge: () => undefined, snapshot: () => ({}) }
 
 export class SimNetwork implements Network {
   readonly self: PeerId
+  /** Where it is dialled, while it runs. */
+  readonly address: string
   readonly #air: SimAir
   readonly #clock: Clock
   readonly #idleMs: number
-  readonly #address: string
+  readonly #overlay: Overlay
   readonly #links = new Map<PeerId, Link>()
-  readonly #known = new Set<PeerId>()
+  /**
+   * Second connections of a peer that is linked already: another process with the same identity, which is answered, and
+   * not spoken to.
+   */
+  readonly #doubles = new Map<SimNetwork, Set<SimChannel>>()
+  /** Where each peer was met last. */
+  readonly #known = new Map<PeerId, string>()
   /** Hung up on by the owner: they may dial us, we do not dial them. */
   readonly #unwanted = new Set<PeerId>()
-  readonly #topics = new Map<string, TopicHandler>()
   readonly #protocols = new Map<string, ChannelHandler>()
   readonly #serving = new Map<string, PeerId[]>()
   readonly #handling = new Set<Promise<void>>()
-  readonly #seen = new BoundedMap<string, true>(SEEN_FRAMES_MAX)
   readonly #scores = new PeerScores(LIMITS.peerScoresMax)
-  readonly #rejections = new Map<PeerId, number>()
   readonly #listeners = new Set<(event: NetworkEvent) => void>()
   #state: 'new' | 'running' | 'stopped' = 'new'
   #stopping: Promise<void> | undefined = undefined
-  #tellings = 0
 
   constructor(air: SimAir, self: PeerId, clock: Clock, options: SimNetworkOptions = {}) {
     this.#air = air
     this.self = self
     this.#clock = clock
     this.#idleMs = options.streamIdleMs ?? LIMITS.streamIdleMsMax
-    this.#address = `/sim/${air.nextAddress()}/p2p/${self}`
+    const place = air.nextAddress()
+    this.address = `/sim/${place}/p2p/${self}`
+    const ports: OverlayPorts = {
+      self,
+      air,
+      logger: silentLogger,
+      metrics: options.metrics ?? UNCOUNTED,
+      far: (peer) => this.#links.get(peer)?.far.overlay,
+      opinionOf: (peer) => this.#scores.score(peer, clock.nowMs()),
+      report: (peer, offence, detail) => this.report(peer, offence, detail),
+      hangUp: (peer, why) => this.#unlink(peer, why),
+      emit: (event) => this.#emit(event)
+    }
+    this.#overlay = air.overlay === 'gossipsub' ? new SimGossip(ports, place) : new SimFlood(ports)
+  }
+
+  /** What carries the topics. */
+  get overlay(): Overlay {
+    return this.#overlay
+  }
+
+  /** Behind an address translator: it dials, but cannot be dialled. Stays so when the process restarts. */
+  get unreachable(): boolean {
+    return this.#air.unreachable.has(this.self)
+  }
+
+  set unreachable(is: boolean) {
+    if (is) this.#air.unreachable.add(this.self)
+    else this.#air.unreachable.delete(this.self)
   }
 
   addresses(): readonly string[] {
-    return this.#state === 'running' ? [this.#address] : []
+    return this.#state === 'running' ? [this.address] : []
   }
 
   async start(): Promise<void> {
     if (this.#state !== 'new') return
+    await this.#overlay.start()
     this.#state = 'running'
     this.#air.join(this)
   }
@@ -85,7 +121,7 @@ export class SimNetwork implements Network {
 
   async #stop(): Promise<void> {
     this.vanish()
-    await Promise.allSettled(this.#handling)
+    await Promise.allSettled([...this.#handling, this.#overlay.settled()])
   }
 
   /** As if the process had died: no farewell, and nobody waits for what was in flight. */
@@ -93,6 +129,7 @@ export class SimNetwork implements Network {
     if (this.#state === 'stopped') return
     this.#state = 'stopped'
     for (const peer of [...this.#links.keys()]) this.#unlink(peer, 'this node stopped')
+    this.#overlay.vanish()
     this.#air.leave(this)
     this.#listeners.clear()
   }
@@ -100,97 +137,19 @@ export class SimNetwork implements Network {
   // --- topics
 
   subscribe(topic: string, handler: TopicHandler): void {
-    if (!this.#topics.has(topic) && this.#topics.size >= LIMITS.topicsMax) {
-      throw new ChrysalisError('quota', `At most ${LIMITS.topicsMax} topics are followed; ${topic} is not`, {
-        hint: 'Leave a space first.'
-      })
-    }
-    this.#topics.set(topic, handler)
-    this.#tellAll()
+    this.#overlay.subscribe(topic, handler)
   }
 
   unsubscribe(topic: string): void {
-    if (this.#topics.delete(topic)) this.#tellAll()
+    this.#overlay.unsubscribe(topic)
   }
 
   follows(topic: string): boolean {
-    return this.#topics.has(topic)
+    return this.#overlay.follows(topic)
   }
 
-  async publish(topic: string, bytes: Uint8Array): Promise<{ recipients: number }> {
-    if (bytes.length > LIMITS.gossipFrameBytesMax) {
-      throw new ChrysalisError(
-        'too_large',
-        `A message has at most ${LIMITS.gossipFrameBytesMax} bytes, this one has ${bytes.length}`,
-        {
-          hint: 'Split it into several.'
-        }
-      )
-    }
-    const recipients = this.#nextHops(topic)
-    if (recipients.length === 0) return { recipients: 0 }
-    const id = messageId(topic, bytes)
-    this.#seen.set(id, true)
-    this.#air.trace.note(this.#air.queue.nowMs, 'publish', short(this.self), id)
-    this.#forward(topic, id, bytes.slice(), recipients)
-    return { recipients: recipients.length }
-  }
-
-  /** Mesh neighbours that are known to listen; for a topic this node does not follow itself, some that do. */
-  #nextHops(topic: string): PeerId[] {
-    if (this.#state !== 'running') return []
-    const listens = (peer: PeerId): boolean => this.#links.get(peer)?.topics.includes(topic) === true
-    if (this.#topics.has(topic)) return this.#air.meshOf(topic, this.self).filter(listens)
-    return [...this.#links.keys()].filter(listens).slice(0, this.#air.options.degree)
-  }
-
-  #forward(topic: string, id: string, bytes: Uint8Array, to: readonly PeerId[]): void {
-    for (const peer of to) {
-      this.#air.toss(this.self, peer, () => {
-        this.#air.at(peer)?.hear(topic, id, bytes, this.self)
-      })
-    }
-  }
-
-  /** A message arrives over a link; called by the other end. */
-  hear(topic: string, id: string, bytes: Uint8Array, from: PeerId): void {
-    const handler = this.#topics.get(topic)
-    if (handler === undefined || !this.#links.has(from) || this.#seen.has(id)) return
-    this.#seen.set(id, true)
-    this.#air.trace.note(this.#air.queue.nowMs, 'hear', short(from), short(this.self), id)
-    void this.#judge(handler, topic, id, bytes, from)
-  }
-
-  async #judge(handler: TopicHandler, topic: string, id: string, bytes: Uint8Array, from: PeerId): Promise<void> {
-    const verdict = await handler(bytes.slice(), from).catch(() => 'ignore' as const)
-    this.#air.trace.note(this.#air.queue.nowMs, verdict, short(this.self), id)
-    if (verdict === 'reject') this.#rejections.set(from, (this.#rejections.get(from) ?? 0) + 1)
-    if (verdict !== 'accept') return
-    const hops = this.#nextHops(topic).filter((peer) => peer !== from)
-    this.#forward(topic, id, bytes, hops)
-  }
-
-  #tellAll(): void {
-    this.#air.topologyChanged()
-    for (const [peer, link] of this.#links) this.#tell(peer, link)
-  }
-
-  /** All topics at once and numbered: tellings may overtake each other. */
-  #tell(peer: PeerId, link: Link): void {
-    const topics = [...this.#topics.keys()]
-    const telling = ++this.#tellings
-    this.#air.carry(this.self, peer, () => {
-      if (this.#links.get(peer) === link) this.#air.at(peer)?.told(this.self, topics, telling)
-    })
-  }
-
-  told(from: PeerId, topics: readonly string[], telling: number): void {
-    const link = this.#links.get(from)
-    if (link === undefined || telling < link.told) return
-    const news = topics.filter((topic) => !link.topics.includes(topic))
-    link.topics = topics
-    link.told = telling
-    for (const topic of news) this.#emit({ type: 'peer-subscribed', peer: from, topic })
+  publish(topic: string, bytes: Uint8Array): Promise<{ recipients: number }> {
+    return this.#overlay.publish(topic, bytes)
   }
 
   // --- channels
@@ -201,15 +160,17 @@ export class SimNetwork implements Network {
 
   async open(peer: PeerId, protocol: string): Promise<Channel> {
     // Known peers are dialled, but not those that were hung up on.
-    if (this.#known.has(peer) && !this.#unwanted.has(peer)) await this.#dial(peer, peer)
+    const known = this.#known.get(peer)
+    if (known !== undefined && !this.#unwanted.has(peer)) await this.#dial(peer, known)
     const link = this.#links.get(peer)
     if (link === undefined) throw unreachable(`No connection to ${peer}`)
-    const far = await this.#ask(peer, () => this.#air.at(peer)?.accept(this.self, protocol, this.#idleMs))
+    const far = await this.#ask(peer, () => link.far.accept(this, protocol, this.#idleMs))
     if (far === undefined) throw unreachable(`${peer} does not serve ${protocol} now`)
     if (this.#links.get(peer) !== link) {
       far.abort('the connection was lost')
       throw unreachable(`The connection to ${peer} was lost`)
     }
+    for (const channel of link.channels) if (channel.isOver) link.channels.delete(channel)
     link.channels.add(far)
     return far
   }
@@ -235,16 +196,18 @@ export class SimNetwork implements Network {
   }
 
   /** Serves a channel that `from` opens; called by the other end, which is handed its own end. */
-  accept(from: PeerId, protocol: string, idleMs: number): SimChannel | undefined {
+  accept(opener: SimNetwork, protocol: string, idleMs: number): SimChannel | undefined {
+    const from = opener.self
     const handler = this.#protocols.get(protocol)
     const link = this.#links.get(from)
     const serving = this.#serving.get(protocol) ?? []
-    if (handler === undefined || link === undefined) return undefined
+    const channels = link?.far === opener ? link.channels : this.#doubles.get(opener)
+    if (handler === undefined || channels === undefined) return undefined
     if (serving.length >= LIMITS.inboundStreamsPerProtocolMax) return undefined
     if (serving.filter((peer) => peer === from).length >= LIMITS.inboundStreamsPerPeerMax) return undefined
     const { near, far } = SimChannel.pair(this.#air, from, this.self, { from: idleMs, to: this.#idleMs })
     this.#serving.set(protocol, [...serving, from])
-    link.channels.add(far)
+    channels.add(far)
     const handling: Promise<void> = handler(far)
       .then(
         () => far.close(),
@@ -255,7 +218,7 @@ export class SimNetwork implements Network {
       .then(() => {
         const left = this.#serving.get(protocol) ?? []
         left.splice(left.indexOf(from), 1)
-        link.channels.delete(far)
+        channels.delete(far)
         this.#handling.delete(handling)
       })
     this.#handling.add(handling)
@@ -283,23 +246,32 @@ export class SimNetwork implements Network {
   async #dial(peer: PeerId, address: string): Promise<'welcome' | 'denied'> {
     if (this.#state !== 'running') throw unreachable('This node is not running')
     if (this.#links.has(peer)) return 'welcome'
-    const answer = this.#banned(peer) ? 'denied' : await this.#ask(peer, () => this.#air.at(peer)?.welcome(this.self))
+    const answer = this.#banned(peer) ? 'denied' : await this.#ask(peer, () => this.#air.at(address)?.welcome(this))
     if (answer === undefined) throw unreachable(`Nobody answers at ${address}`)
     if (answer === 'denied') return answer
     // Both ends at one instant: what one tells over the new link must not arrive before the other knows of it.
-    this.#link(peer, 'outbound')
-    this.#air.at(peer)?.called(this.self)
-    return answer
+    this.#link(answer, 'outbound')
+    answer.called(this)
+    return 'welcome'
   }
 
-  /** Somebody dials this node; called by the other end. */
-  welcome(from: PeerId): 'welcome' | 'denied' {
-    return this.#banned(from) ? 'denied' : 'welcome'
+  /** Somebody dials this node; called by the other end. Undefined: nobody is at home to whoever dials. */
+  welcome(dialler: SimNetwork): SimNetwork | 'denied' | undefined {
+    if (this.unreachable) return undefined
+    return this.#banned(dialler.self) ? 'denied' : this
   }
 
   /** The call stands; called by the other end. */
-  called(from: PeerId): void {
-    this.#link(from, 'inbound')
+  called(dialler: SimNetwork): void {
+    const link = this.#links.get(dialler.self)
+    if (link === undefined) this.#link(dialler, 'inbound')
+    else if (link.far !== dialler && this.#doublesOf(dialler.self).length + 1 < LIMITS.connectionsPerPeerMax) {
+      this.#doubles.set(dialler, new Set())
+    }
+  }
+
+  #doublesOf(peer: PeerId): SimNetwork[] {
+    return [...this.#doubles.keys()].filter(({ self }) => self === peer)
   }
 
   async disconnect(peer: PeerId): Promise<void> {
@@ -315,16 +287,20 @@ export class SimNetwork implements Network {
     return this.#scores.isBanned(peer, this.#clock.nowMs())
   }
 
-  #link(peer: PeerId, direction: Link['direction']): void {
-    // The other end may have gone again while the answer was on its way.
-    if (this.#links.has(peer) || this.#state !== 'running' || this.#air.at(peer) === undefined) return
-    const link: Link = { direction, topics: [], told: 0, channels: new Set() }
-    this.#links.set(peer, link)
-    this.#known.add(peer)
+  get isRunning(): boolean {
+    return this.#state === 'running'
+  }
+
+  #link(far: SimNetwork, direction: LinkDirection): void {
+    const peer = far.self
+    // Either end may have gone again while the answer was on its way.
+    if (this.#links.has(peer) || !this.isRunning || !far.isRunning) return
+    this.#links.set(peer, { direction, far, channels: new Set() })
+    this.#known.set(peer, far.address)
     this.#air.topologyChanged()
     this.#air.trace.note(this.#air.queue.nowMs, 'link', short(this.self), short(peer))
     this.#emit({ type: 'peer-connected', peer })
-    this.#tell(peer, link)
+    this.#overlay.onLink(peer, direction)
   }
 
   #unlink(peer: PeerId, why: string): void {
@@ -332,28 +308,40 @@ export class SimNetwork implements Network {
     if (link === undefined) return
     this.#links.delete(peer)
     for (const channel of link.channels) channel.fail('unavailable', why)
+    this.#overlay.onUnlink(peer)
     this.#air.topologyChanged()
     this.#air.trace.note(this.#air.queue.nowMs, 'unlink', short(this.self), short(peer))
     this.#emit({ type: 'peer-disconnected', peer })
-    this.#air.at(peer)?.lost(this.self)
+    link.far.#lostTo(this)
+    for (const double of this.#doublesOf(peer)) {
+      this.#lostTo(double)
+      double.#lostTo(this)
+    }
   }
 
-  /** The other end is gone. */
+  /** The connection breaks, at both ends. */
   lost(peer: PeerId): void {
     this.#unlink(peer, 'the connection was lost')
   }
 
+  /** The other end is gone. */
+  #lostTo(far: SimNetwork): void {
+    for (const channel of this.#doubles.get(far) ?? []) channel.fail('unavailable', 'the connection was lost')
+    this.#doubles.delete(far)
+    if (this.#links.get(far.self)?.far === far) this.lost(far.self)
+  }
+
   peers(): readonly PeerInfo[] {
     const nowMs = this.#clock.nowMs()
-    return [...this.#known].sort().map((peer) => {
+    return [...this.#known.keys()].sort().map((peer) => {
       const link = this.#links.get(peer)
       return {
         peer,
-        addresses: this.#air.at(peer)?.addresses() ?? [],
+        addresses: this.#air.at(this.#known.get(peer) ?? '')?.addresses() ?? [],
         connected: link !== undefined,
-        topics: (link?.topics ?? []).filter((topic) => this.#topics.has(topic)),
+        topics: this.#overlay.topicsOf(peer),
         direction: link?.direction ?? 'none',
-        score: this.#scores.score(peer, nowMs) - (this.#rejections.get(peer) ?? 0),
+        score: this.#scores.score(peer, nowMs) + this.#overlay.grudge(peer),
         bannedUntilMs: this.#scores.bannedUntilMs(peer, nowMs),
         source: link === undefined ? 'saved' : 'connected'
       }
@@ -380,10 +368,6 @@ export class SimNetwork implements Network {
   #emit(event: NetworkEvent): void {
     for (const listener of [...this.#listeners]) listener(event)
   }
-}
-
-function messageId(topic: string, bytes: Uint8Array): string {
-  return createHash('sha256').update(topic).update(bytes).digest('hex').slice(0, 16)
 }
 
 function unreachable(what: string): ChrysalisError {
