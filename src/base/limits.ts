@@ -96,7 +96,7 @@ export const LIMITS = {
   reconInboundPerPeerMax: 1,
   reconInboundMax: 8,
   /** A peer that takes longer until its first answer is left to it, and somebody else is asked meanwhile. */
-  reconAnswerMsMax: 2_000,
+  reconAnswerMsMax: 1_000,
   /** Sessions in a row with one peer while each is cut short by its own bounds: then the others have their turn. */
   reconOnwardSessionsMax: 16,
   /** A peer that said it is not in a space is asked about it again after this long, or when it comes anew. */

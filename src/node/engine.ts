@@ -163,13 +163,8 @@ export abstract class Engine {
       { ...shared, indexer: this.indexer, ballots: this.#ballots },
       (places) => this.#readingCounts.note(places)
     )
-    this.reconciliation = new Reconciliation(options.sync, {
-      ...shared,
-      network,
-      intake: this.intake,
-      writer: this.writer,
-      events: this.events
-    })
+    const { intake, writer, events } = this
+    this.reconciliation = new Reconciliation(options.sync, { ...shared, network, intake, writer, events })
     this.waiting = new Waiting({ clock, reconciliation: this.reconciliation })
     this.frontiers = new Frontiers({ store, spaces })
     this.writes = new Writes(
@@ -370,7 +365,7 @@ export abstract class Engine {
   #peerSubscribed(peer: string, topic: string): void {
     for (const space of this.spaceTable.all) {
       if (topicOf(space.id) !== topic) continue
-      space.outbox.wake(this.ports.clock.nowMs())
+      space.outbox.wake(this.ports.clock.monotonicMs())
       this.#sender.schedule(space)
     }
     this.reconciliation.peerSubscribed(peer, topic)

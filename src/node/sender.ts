@@ -35,7 +35,8 @@ export class Sender {
   /** Call whenever the outbox of the space has changed. */
   schedule(space: Space): void {
     if (this.#stopped || !space.options.shared) return
-    const nowMs = this.#ports.clock.nowMs()
+    // Never the wall clock: one that is set back would leave the outbox waiting until it has caught up.
+    const nowMs = this.#ports.clock.monotonicMs()
     const dueMs = space.outbox.nextDueMs(nowMs)
     const timer = this.#timers.get(space.id)
     if (dueMs === undefined) return
@@ -51,7 +52,7 @@ export class Sender {
   }
 
   #flush(space: Space): void {
-    for (const frame of space.outbox.due(this.#ports.clock.nowMs())) {
+    for (const frame of space.outbox.due(this.#ports.clock.monotonicMs())) {
       const sending = this.#publish(space, frame).finally(() => this.#sending.delete(sending))
       this.#sending.add(sending)
     }
@@ -68,7 +69,7 @@ export class Sender {
     } catch (error) {
       logger.log('warn', 'a gossip frame could not be published', { error: messageOf(error), bytes: bytes.length })
     }
-    space.outbox.settle(frame, recipients, clock.nowMs())
+    space.outbox.settle(frame, recipients, clock.monotonicMs())
     if (recipients > 0) {
       this.#offered(
         space,

@@ -45,13 +45,14 @@ export interface TellParts {
 
 export function tell(group: Group, parts: TellParts): void {
   const nowMs = parts.clock.nowMs()
-  send(group, parts, nowMs)
+  send(group, parts)
   register(group, parts)
   notify(group, parts, nowMs)
   report(group, parts)
 }
 
-function send(group: Group, { sender, reconciliation }: TellParts, nowMs: number): void {
+function send(group: Group, { clock, sender, reconciliation }: TellParts): void {
+  const nowMs = clock.monotonicMs()
   for (const { space, delta, own, arrival } of group.admitted) {
     if (own && space.options.shared) space.unoffered.add(delta.id, arrival)
   }

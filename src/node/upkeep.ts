@@ -142,7 +142,7 @@ export class Upkeep {
       const place = places[index]
       if (delta === undefined || place === undefined || delta.header.author !== space.replica.author) return
       space.unoffered.add(delta.id, place.arrival)
-      space.outbox.add({ id: delta.id, record: encodeDelta(delta) }, deltaImportance(delta), clock.nowMs())
+      space.outbox.add({ id: delta.id, record: encodeDelta(delta) }, deltaImportance(delta), clock.monotonicMs())
     })
   }
 

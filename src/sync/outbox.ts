@@ -4,7 +4,7 @@
  * there to hear. After the last retry a delta is left to anti-entropy, which never gives up: the outbox is about
  * speed, not about correctness.
  *
- * Pure: the caller asks `due(nowMs)`, sends, and says with `settle` how many listened.
+ * Pure: the caller asks `due(nowMs)`, sends, and says with `settle` how many listened. All times are monotonic ones.
  */
 import type { Bytes } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
