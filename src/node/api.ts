@@ -254,6 +254,8 @@ export interface EstimateRequest {
   readonly nodes: number
   readonly fanout?: number
   readonly linkMs?: number
+  readonly loss?: number
+  readonly droppers?: number
 }
 
 export type EstimateAnswer = Estimate

@@ -328,15 +328,20 @@ export function createFakeNode(options: FakeOptions = {}): FakeNode {
       const to = from + (limit ?? 100)
       return { ids: log.slice(from, to).map((entry) => entry.delta), cursor: to < log.length ? String(to) : null }
     },
-    estimate: ({ nodes, fanout = 3, linkMs = 86 }) => {
+    estimate: ({ nodes, fanout = 3, linkMs = 86, loss = 0, droppers = 0 }) => {
       const rounds = Math.ceil(Math.log(nodes) / Math.log(fanout))
       const specification = { rounds, ms: rounds * 500 }
       return {
         nodes,
         fanout,
+        loss,
+        droppers,
         specification,
         hops: rounds,
+        t50Ms: (rounds * linkMs) / 2,
+        t99Ms: rounds * linkMs,
         ms: rounds * linkMs,
+        copies: fanout,
         infectAndDieCoverage: 0.94,
         assumptions: []
       }

@@ -218,12 +218,14 @@ export const NODE_METHODS = {
     })
   }),
   'gossip.estimate': method({
-    summary: 'Rounds and time until a change has reached a number of nodes.',
+    summary: 'Rounds and time until a change has reached a number of nodes: the specification, and a simulated model.',
     access: 'read',
     params: z.strictObject({
       nodes: z.int().min(1).max(1_000_000_000),
-      fanout: z.int().min(1).max(64).exactOptional(),
-      linkMs: z.number().min(0).max(60_000).exactOptional().describe('Mean one-way delay of a link')
+      fanout: z.int().min(2).max(64).exactOptional(),
+      linkMs: z.number().min(0.001).max(60_000).exactOptional().describe('Mean one-way delay of a link'),
+      loss: z.number().min(0).max(0.2).exactOptional().describe('Share of gossip frames that are lost'),
+      droppers: z.number().min(0).max(0.3).exactOptional().describe('Share of nodes that pass nothing on')
     }),
     result: views.estimateAnswer
   })

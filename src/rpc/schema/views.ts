@@ -217,9 +217,14 @@ export const healthAnswer = z.object({
 export const estimateAnswer = z.object({
   nodes: z.number(),
   fanout: z.number(),
+  loss: z.number(),
+  droppers: z.number(),
   specification: z.object({ rounds: z.number(), ms }),
   hops: z.number(),
+  t50Ms: ms,
+  t99Ms: ms,
   ms,
+  copies: z.number(),
   infectAndDieCoverage: z.number(),
   assumptions: z.array(z.string())
 }) satisfies z.ZodType<EstimateAnswer>
