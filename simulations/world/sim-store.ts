@@ -56,6 +56,7 @@ export class SimDisk {
   #unsynced: (readonly StoreWrite[])[] = []
   #writing: Promise<void> = Promise.resolve()
   #inFlight = 0
+  #isOpen = false
   #handle: SimStore | undefined = undefined
   #held: Promise<void> | undefined = undefined
 
@@ -167,7 +168,10 @@ export class SimDisk {
         return
       }
       const undo: StoreWrite[] = []
-      for (const { table, key } of writes) undo.push({ table, key, value: (await this.#rows.get(table, key)) ?? null })
+      // Whatever is written first has waited for the database to open; from then on rows can be read on the spot.
+      if (!this.#isOpen) await this.#rows.get('meta', new Uint8Array(1))
+      this.#isOpen = true
+      for (const { table, key } of writes) undo.push({ table, key, value: this.#rows.getSync(table, key) ?? null })
       await this.#rows.batch(writes, { durable })
       this.#unsynced.push(undo)
       if (delayMs > 0) await this.#queue?.sleep(delayMs)

@@ -1,4 +1,4 @@
-/** Verbs about the program: completion, help, version. None of them needs a home or a daemon. */
+/** Verbs about the program: completion, help, sim, version. None of them needs a home or a daemon. */
 import { Argument, type Command } from 'commander'
 import { CLIENT_PROTOCOL } from '../../rpc/vocabulary.ts'
 import { completionScript, SHELLS, type Shell } from '../completion.ts'
@@ -32,6 +32,17 @@ export function registerAboutVerbs(program: Command, wrap: Wrap): void {
           command = command?.commands.find((child) => child.name() === word || child.aliases().includes(word))
         }
         return { data: description, lines: [(command ?? program).helpInformation().trimEnd()] }
+      })
+    )
+  program
+    .command('sim')
+    .description('Run the simulator: the code of the daemon in virtual time, under faults and liars')
+    .argument('[words...]', 'as `chrysalis sim --help` lists them')
+    .allowUnknownOption()
+    .action(
+      // The simulator stands above the daemon, so nothing here may load it: bin/chrysalis tells the two apart.
+      wrap(() => {
+        throw usage('The simulator is started by bin/chrysalis only.', 'Run it as: chrysalis sim --help')
       })
     )
   program

@@ -8,7 +8,7 @@ import { run } from './cli-run.ts'
 
 const VERBS =
   'init daemon stop status id learn recall get list revise tag link history lineage verify retract vote tally peers ' +
-  'connect invite join sync watch stats ids digest doctor demo config completion help version'
+  'connect invite join sync watch stats ids digest doctor demo config completion help sim version'
 
 const tree = describeCommand(createProgram('0', () => async () => undefined))
 

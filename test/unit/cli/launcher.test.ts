@@ -1,7 +1,7 @@
 /** bin/chrysalis as a process: from anywhere, through a link, into a closed pipe. */
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -71,8 +71,21 @@ test('the compiled program is used when it is newer than the sources, and is not
   assert.equal(launch(copy, [], home).stdout, 'compiled\n')
 
   mkdirSync(path.join(home, 'src', 'deep'))
-  const ahead = `require('fs').utimesSync(process.argv[1], ${Date.now() / 1000 + 60}, ${Date.now() / 1000 + 60})`
+  const touch = (file: string, seconds: number): void => {
+    utimesSync(path.join(home, file), Date.now() / 1000 + seconds, Date.now() / 1000 + seconds)
+  }
   writeFileSync(path.join(home, 'src', 'deep', 'new.ts'), 'export {}')
-  spawnSync(process.execPath, ['-e', ahead, path.join(home, 'src', 'deep', 'new.ts')])
+  touch('src/deep/new.ts', 60)
   assert.equal(launch(copy, [], home).stdout, 'source\n', 'a source is newer than the build')
+  mkdirSync(path.join(home, 'dist', 'simulations'))
+  mkdirSync(path.join(home, 'simulations'))
+  writeFileSync(path.join(home, 'simulations', 'main.ts'), 'const said: string = "sim source"; console.log(said)')
+  writeFileSync(path.join(home, 'dist', 'simulations', 'main.js'), 'console.log("sim compiled")')
+  const sim = ['--home', 'sim-is-no-verb-here', '--json', 'sim', 'run']
+  assert.equal(launch(copy, sim, home).stdout, 'sim source\n', 'a source of the engine is newer than the simulator')
+  touch('src/deep/new.ts', -60)
+  touch('dist/src/main.js', 60)
+  touch('dist/simulations/main.js', 60)
+  assert.equal(launch(copy, sim, home).stdout, 'sim compiled\n')
+  assert.equal(launch(copy, ['--home', 'sim'], home).stdout, 'compiled\n', 'the value of an option is no verb')
 })
