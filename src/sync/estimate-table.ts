@@ -8,17 +8,33 @@
  */
 
 /** The settings of the daemon that the model was run with. */
-export const TABLE_SETTINGS = {"degrees":{"D":4,"Dlo":3,"Dhi":6,"near":0},"heartbeatMs":500,"lazyDegree":3,"announceHeartbeats":2,"processingMs":1,"dials":6,"antiEntropy":{"intervalMs":2000,"intervalMsMax":60000,"jitter":0.2,"settlingMs":2000,"retryMs":1000,"silentMs":1000,"quiet":false}} as const
+export const TABLE_SETTINGS = {
+  degrees: { D: 4, Dlo: 3, Dhi: 6, near: 0 },
+  heartbeatMs: 500,
+  lazyDegree: 3,
+  announceHeartbeats: 2,
+  processingMs: 1,
+  dials: 6,
+  antiEntropy: {
+    intervalMs: 2000,
+    intervalMsMax: 60000,
+    jitter: 0.2,
+    settlingMs: 2000,
+    retryMs: 1000,
+    silentMs: 1000,
+    quiet: false
+  }
+} as const
 
 /** Mean one-way time of a link there, milliseconds. */
 export const TABLE_LINK_MS = 81.61
 
-export const TABLE_SIZES: readonly number[] = [10,100,1000,10000,100000]
-export const TABLE_FANOUTS: readonly number[] = [2,3,5]
+export const TABLE_SIZES: readonly number[] = [10, 100, 1000, 10000, 100000]
+export const TABLE_FANOUTS: readonly number[] = [2, 3, 5]
 /** Shares of frames lost. */
-export const TABLE_LOSSES: readonly number[] = [0,0.05,0.2]
+export const TABLE_LOSSES: readonly number[] = [0, 0.05, 0.2]
 /** Shares of nodes that are silent. */
-export const TABLE_DROPPERS: readonly number[] = [0,0.1,0.3]
+export const TABLE_DROPPERS: readonly number[] = [0, 0.1, 0.3]
 
 /**
  * Milliseconds to half, to 99 % and to all of the honest; links of the way that was fastest, mean and most; copies for each
@@ -188,4 +204,3 @@ export const TABLE_ROWS: readonly (readonly number[])[] = [
   [315, 645, 7232, 13.61, 27.67, 5.13],
   [322, 669, 8638, 21.92, 39, 5.14]
 ]
-
