@@ -11,6 +11,8 @@ import { createVerifier } from '../../src/adapters/system/crypto.ts'
 import { allRows, type Scene } from './inspect.ts'
 import type { Violation } from './checker.ts'
 
+/** Looks for a moment at which all hold the same. */
+const ATTEMPTS_MAX = 5
 /** Sessions that were under way when the last sets became equal may still move what both have by now. */
 const SETTLING_MS = 2_000
 /** Virtual milliseconds for which it is watched then: three intervals of anti-entropy. */
@@ -36,12 +38,18 @@ export async function checkQuiet(scene: Scene): Promise<Violation[]> {
   const running = honest.filter((node) => node.running)
   if (running.length < honest.length || !world.converged()) return []
   const found: Violation[] = []
-  await world.queue.run(world.queue.nowMs + SETTLING_MS)
+  // Counts of reading may be told at any moment, also while we wait for rest: then all have to hear of them first.
+  let counted = 0
+  let attempts = 0
+  do {
+    if (++attempts > ATTEMPTS_MAX) return [{ invariant: 'I12', what: `not at rest after ${ATTEMPTS_MAX} looks` }]
+    await world.queue.run(world.queue.nowMs + SETTLING_MS)
+    counted = await world.settled(countsTold(running))
+  } while (!world.converged())
   const before = running.map(booksOf)
-  const counted = await world.settled(countsTold(running))
   await world.queue.run(world.queue.nowMs + WATCHED_MS)
-  const toldMeanwhile = (await world.settled(countsTold(running))) > counted
   const after = running.map(booksOf)
+  const toldMeanwhile = (await world.settled(countsTold(running))) > counted
   if (!toldMeanwhile && !fallsDue(scene)) found.push(...judgeQuiet(before, after, sessionsMax(running, WATCHED_MS)))
   if (running.some(({ engine }) => hasQueued(engine.status().queues))) {
     await world.queue.run(world.queue.nowMs + OFFERED_MS)

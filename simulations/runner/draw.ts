@@ -18,7 +18,12 @@ export interface RunPlan {
   readonly crypto: 'ed25519' | 'fast'
   /** The half of reconciliation sessions that is switched off. */
   readonly off: 'push' | 'pull' | 'none'
+  /** At the end it goes on in silence until every ban is over. */
+  readonly outlastsBans: boolean
 }
+
+/** Half an hour of silence is dear, so few of the runs with liars have it. */
+const OUTLASTING_SHARE = 0.12
 
 /** The source of all chance of a run. */
 export function randomOf({ scenario, seed }: Pick<RunOptions, 'scenario' | 'seed'>): SeededRandom {
@@ -31,14 +36,16 @@ export function drawPlan(options: RunOptions): RunPlan {
   const nodes = options.nodes ?? within(random.fork('nodes'), scenario.nodes)
   const writes = options.writes ?? within(random.fork('writes'), scenario.work.writes)
   const half = random.fork('halves').unit()
+  const liars = options.liars ?? drawLiars(scenario, random, nodes)
   const { pushOff, pullOff, ed25519 } = scenario.seeds
   return {
     nodes,
     writes,
     faults: options.faults ?? drawRunFaults(scenario, random, nodes),
-    liars: options.liars ?? drawLiars(scenario, random, nodes),
+    liars,
     crypto: random.fork('crypto').unit() < ed25519 ? 'ed25519' : 'fast',
-    off: half < pushOff ? 'push' : half < pushOff + pullOff ? 'pull' : 'none'
+    off: half < pushOff ? 'push' : half < pushOff + pullOff ? 'pull' : 'none',
+    outlastsBans: liars.length > 0 && random.fork('bans').unit() < OUTLASTING_SHARE
   }
 }
 

@@ -5,6 +5,7 @@
  *
  * With the overlay `gossipsub` the globals of the process belong to the world while it runs: one run at a time.
  */
+import { SCORE } from '../../src/adapters/libp2p/peer-scores.ts'
 import { messageOf } from '../../src/base/errors.ts'
 import type { AuthorId } from '../../src/memory/ids.ts'
 import { checkAll, checkDrained, Watch, type Ack, type Violation } from '../checkers/checker.ts'
@@ -35,6 +36,7 @@ export interface RunOptions {
   readonly liars?: readonly LiarKind[]
 }
 
+const SILENT_TICK_MS = 60_000
 const TICK_MS = 1_000
 /** How often it is asked whether everybody holds the same. */
 const LOOK_MS = 50
@@ -109,6 +111,7 @@ class Run {
       await this.#safety()
       const healedMs = await this.#heal()
       healMs = await this.#liveness(healedMs)
+      if (this.#plan.outlastsBans) await this.#outlastBans()
       virtualMs = Math.round(world.queue.nowMs)
       found = await this.#check(healedMs)
       facts = await this.#facts()
@@ -204,6 +207,15 @@ class Run {
         : `did not converge within ${patienceMs} ms of healing: ${world.roots().size} different sets`
     )
     return null
+  }
+
+  /** Nobody says anything until whoever was banned may come back. */
+  async #outlastBans(): Promise<void> {
+    const endMs = this.#world.queue.nowMs + SCORE.banMs + SILENT_TICK_MS
+    while (this.#world.queue.nowMs < endMs) {
+      await this.#world.queue.run(this.#world.queue.nowMs + SILENT_TICK_MS)
+      this.#watch.tick()
+    }
   }
 
   /** All run, can write again, hold the same in memory, and have it on disk. */
