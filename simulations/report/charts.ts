@@ -51,7 +51,7 @@ function coverageChart({ scenarios }: Digest): Chart | undefined {
   const plateau = infectAndDieShare(FANOUT)
   const caption =
     `Share of nodes that have heard a message by gossip, against the time since it was published; whom gossip did not reach, comparisons did. ` +
-    `Half of them have it after ${ms(main.t50Ms)}, 99 % after ${ms(main.t99Ms)}, all after ${ms(main.t100Ms)} (${main.scenario}). ` +
+    `A message in the middle is with half of them after ${ms(main.t50Ms)}, 99 % after ${ms(main.t99Ms)}, all after ${ms(main.t100Ms)} (${main.scenario}). ` +
     `Dashed: the logistic curve of news that everybody keeps telling, through the same half. ` +
     `Dotted: ${percent(plateau)}, where “tell ${FANOUT} others once and fall silent” ends for ever.`
   return {

@@ -204,7 +204,7 @@ h1 { margin: 4px 0 8px; font-size: clamp(26px, 5vw, 40px); line-height: 1.15; }
 h2 { margin: 0 0 8px; font-size: 19px; }
 .lead { margin: 0 0 20px; max-width: 75ch; }
 .good { color: var(--good); } .warn { color: var(--warn); } .bad { color: var(--bad); }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); gap: 12px; margin: 0 0 32px; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(104px, 1fr)); gap: 12px; margin: 0 0 32px; }
 .facts div { border-top: 2px solid var(--grid); padding-top: 6px; }
 .facts dd { margin: 0; font-size: 22px; font-variant-numeric: tabular-nums; }
 .facts dt { color: var(--muted); font-size: 14px; }
