@@ -1,5 +1,5 @@
 /** The folder a command writes into: `runs.jsonl`, one report a line, and `summary.json`. Proved writable beforehand. */
-import { closeSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import path from 'node:path'
 import { ChrysalisError, messageOf } from '../../src/base/errors.ts'
 import { parseSummary } from './compare.ts'
@@ -20,7 +20,7 @@ export class ReportFolder {
   /** Throws `permissions` when nothing can be written there: an hour of runs must not end with that. */
   static open(folder: string): ReportFolder {
     try {
-      mkdirSync(folder, { recursive: true })
+      makeFolder(path.resolve(folder))
       return new ReportFolder(folder, openSync(path.join(folder, RUNS_FILE), 'w'))
     } catch (error) {
       throw new ChrysalisError(
@@ -55,4 +55,11 @@ export function readSummary(folderOrFile: string): Summary {
     })
   }
   return parseSummary(file, text)
+}
+
+/** One after the other: Node's recursive way never returns where the system says that a parent is missing though it is not. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return
+  makeFolder(path.dirname(folder))
+  mkdirSync(folder)
 }
