@@ -1,11 +1,12 @@
 /** `sim replay` and `sim shrink`: a run that failed, again, and made small. */
-import { readFileSync } from 'node:fs'
+import { appendFileSync, readFileSync } from 'node:fs'
 import { Argument, Option, type Command } from 'commander'
 import { ChrysalisError, messageOf } from '../../src/base/errors.ts'
 import type { SimOutcome, WrapSim } from '../command.ts'
 import { drawPlan } from '../runner/draw.ts'
 import { runSeed, type RunOptions } from '../runner/run.ts'
 import { formatCase, parseCase, parseSeedFile, type SeedCase } from '../runner/seed-case.ts'
+import type { Violation } from '../checkers/checker.ts'
 import { shrink, type FullCase } from '../runner/shrink.ts'
 import { EXIT } from '../runner/verdict.ts'
 import { loadScenario } from '../scenarios/parse.ts'
@@ -43,9 +44,10 @@ export function registerRepeats(program: Command, wrap: WrapSim): void {
     .description('Make a failing case small: fewer faults, liars, writes and nodes while the same invariant breaks')
     .addArgument(new Argument('<case...>', 'as replay takes it'))
     .addOption(new Option('--budget <n>', 'runs at most').argParser(whole('--budget', 1, 100_000)).default(BUDGET))
+    .option('--keep <file>', 'append the small case to it, to be replayed for ever after: test/seeds.txt')
     .action(
-      wrap(async ({ note }, words: string[], flags: { budget: number }) =>
-        shrinkOne(parseCase(words.join(' ')), flags.budget, note)
+      wrap(async ({ note }, words: string[], flags: { budget: number; keep?: string }) =>
+        shrinkOne(parseCase(words.join(' ')), { budget: flags.budget, keep: flags.keep }, note)
       )
     )
 }
@@ -56,6 +58,18 @@ function readCases(file: string): string {
   } catch (error) {
     throw new ChrysalisError('not_found', `${file} cannot be read: ${messageOf(error)}. Nothing was run.`, {
       hint: 'Give a file with one case a line, as test/seeds.txt.',
+      cause: error
+    })
+  }
+}
+
+/** With what broke as a comment in front of it. Throws `permissions`. */
+function keepCase(file: string, smallest: FullCase, { invariant, what }: Violation): void {
+  try {
+    appendFileSync(file, `# ${invariant}: ${what.replace(/\s+/g, ' ')}\n${formatCase(smallest)}\n`)
+  } catch (error) {
+    throw new ChrysalisError('permissions', `The case cannot be kept in ${file}: ${messageOf(error)}.`, {
+      hint: `Write this line into it by hand: ${formatCase(smallest)}`,
       cause: error
     })
   }
@@ -76,7 +90,12 @@ async function replayOne(seedCase: SeedCase): Promise<SimOutcome> {
   }
 }
 
-async function shrinkOne(seedCase: SeedCase, budget: number, note: (line: string) => void): Promise<SimOutcome> {
+/** `keep`: the file that the small case is appended to. */
+export async function shrinkOne(
+  seedCase: SeedCase,
+  { budget = BUDGET, keep }: { readonly budget?: number; readonly keep: string | undefined },
+  note: (line: string) => void
+): Promise<SimOutcome> {
   const first = await runSeed(optionsOf(seedCase))
   const [broken] = first.violations
   if (broken === undefined) {
@@ -104,6 +123,7 @@ async function shrinkOne(seedCase: SeedCase, budget: number, note: (line: string
     }
   )
   const again = await runSeed(optionsOf(smallest))
+  if (keep !== undefined) keepCase(keep, smallest, broken)
   const command = `chrysalis sim replay '${formatCase(smallest)}'`
   return {
     data: { invariant, runs, isDone, case: smallest, line: formatCase(smallest), report: again },

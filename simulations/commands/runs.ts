@@ -11,6 +11,7 @@ import { EXIT, judge } from '../runner/verdict.ts'
 import { loadScenario, scenarioNames } from '../scenarios/parse.ts'
 import type { Scenario } from '../scenarios/scenario.ts'
 import { NODES_MAX, whole, WRITES_MAX } from './options.ts'
+import { shrinkOne } from './repeats.ts'
 import { reportLines, summaryLines, verdictLines } from './print.ts'
 import { ERRORS } from '../../src/base/errors.ts'
 
@@ -28,8 +29,11 @@ interface SweepFlags {
   readonly each?: true
   readonly jobs?: number
   readonly out?: string
+  readonly keep?: string
 }
 
+/** Shrinking a case takes dozens of runs. */
+const KEPT_MAX = 3
 /** A single run is to mean something by itself: enough writes, unless told otherwise (runner/verdict.ts). */
 const WRITES_OF_A_RUN = 1_200
 const SEEDS_OF_A_SWEEP = '1..200'
@@ -67,11 +71,14 @@ export function registerRuns(program: Command, wrap: WrapSim): void {
       new Option('--jobs <n>', 'worker processes (default: one for each processor)').argParser(whole('--jobs', 1, 256))
     )
     .option('--out <folder>', 'write every report and the summary there')
+    .option('--keep <file>', `shrink what fails, ${KEPT_MAX} cases at most, and append it to this file: test/seeds.txt`)
     .action(
       wrap(async ({ io, note }, flags: SweepFlags) => {
         const names =
           flags.scenarios?.split(',') ?? sweptByDefault(scenarioNames().map(loadScenario)).map(({ name }) => name)
         const scenarios = names.map(loadScenario)
+        // A scenario of one's own is found by its path, not by the name it has in reports.
+        const givenAs = new Map(scenarios.map(({ name }, i) => [name, names[i] ?? name]))
         const cases = casesOf(names, parseSeeds(flags.seeds), flags.each === true)
         const folder = flags.out === undefined ? undefined : ReportFolder.open(flags.out)
         const finished: Finished[] = []
@@ -86,7 +93,7 @@ export function registerRuns(program: Command, wrap: WrapSim): void {
             if (one.report.verdict !== 'violated') return
             progress.end()
             const { scenario, seed } = one.report
-            note(`violated: chrysalis sim replay ${formatCase({ scenario, seed })}`)
+            note(`violated: chrysalis sim replay ${formatCase({ scenario: givenAs.get(scenario) ?? scenario, seed })}`)
           },
           progress: (count, violated) => progress.update(count, violated),
           ...(io.signal === undefined ? {} : { signal: io.signal })
@@ -96,6 +103,11 @@ export function registerRuns(program: Command, wrap: WrapSim): void {
         folder?.close(summary)
         const lines = summaryLines(summary)
         if (folder !== undefined) lines.push(`report       ${folder.path}`)
+        if (flags.keep !== undefined) {
+          for (const { scenario, seed } of summary.failures.slice(0, KEPT_MAX)) {
+            await shrinkOne({ scenario: givenAs.get(scenario) ?? scenario, seed }, { keep: flags.keep }, note)
+          }
+        }
         if (done < cases.length) return { data: summary, lines, exit: ERRORS.cancelled.exit }
         return { data: summary, lines, exit: EXIT[summary.verdict] }
       })

@@ -113,6 +113,28 @@ suite('sim, the command', () => {
     assert.deepEqual([data.verdict, data.faultKinds, data.nodes, data.attempted], ['held', { crash: 1 }, 4, 10])
   })
 
+  test('a seed that fails in a sweep is shrunk and kept, and what is kept fails when it is replayed', async (t) => {
+    const folder = temporary(t)
+    const scenario = path.join(folder, 'never.toml')
+    const kept = path.join(folder, 'seeds.txt')
+    // A promise that cannot be kept: a partition is to be forgotten within a millisecond of its end.
+    const fault = "[[fault]]\nkind = 'partition'\natMs = 2_000\nforMs = 60_000\nshare = 0.5"
+    writeFileSync(
+      scenario,
+      `shows = 'x'\n[world]\nnodes = [3, 4]\n[work]\nwrites = [10, 14]\n${fault}\n[heal]\nwithinMs = 1\n`
+    )
+    const { status } = await sim('sweep', '--scenarios', scenario, '--seeds', '1', '--keep', kept)
+    assert.equal(status, 1)
+    const [comment = '', line = ''] = readFileSync(kept, 'utf8').split('\n')
+    assert.match(comment, /^# I1: converged only \d+ ms after/)
+    assert.match(line, /never\.toml 1 .*faults=\[\{/)
+    const again = await sim('replay', line)
+    assert.equal(again.status, 1)
+    assert.match(again.out, /converged only/)
+    const refused = await sim('shrink', scenario, '1', '--budget', '1', '--keep', folder)
+    assert.match(refused.err, /cannot be kept in .*\n?hint: Write this line/)
+  })
+
   test('what breaks nothing cannot be shrunk', async () => {
     const { status, err } = await sim('shrink', 'calm', '1', 'nodes=2', 'writes=3')
     assert.equal(status, 2)
