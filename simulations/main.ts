@@ -1,6 +1,5 @@
 /**
- * The program behind `chrysalis sim` and `npm run sim`: the simulator's command line with the real streams. A command
- * line that begins with an option is the one of before there were commands, and runs the standard scenario (run.ts).
+ * The program behind `chrysalis sim` and `npm run sim`: the simulator's command line with the real streams.
  */
 import '../src/polyfill.ts'
 import { availableParallelism } from 'node:os'
@@ -17,28 +16,24 @@ function ownWords(argv: readonly string[]): readonly string[] {
 
 const words = ownWords(process.argv.slice(2))
 const [first = ''] = words
-if (first.startsWith('--') && !['--help', '--json'].includes(first)) {
-  await import('./run.ts')
-} else {
-  const interruption = new AbortController()
-  process.on('SIGINT', () => {
-    // What works through a list sums up what it has; everything else, and a second time, ends at once.
-    const sumsUp = ['sweep', 'mutants'].includes(first)
-    if (interruption.signal.aborted || !sumsUp) process.exit(ERRORS.cancelled.exit)
-    interruption.abort()
-  })
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      // Whoever read this has seen enough.
-      if (error.code === 'EPIPE') process.exit(0)
-      throw error
-    })
-  }
-  process.exitCode = await runSim(words, {
-    stdout: process.stdout,
-    stderr: process.stderr,
-    nowMs: () => performance.now(),
-    processors: availableParallelism(),
-    signal: interruption.signal
+const interruption = new AbortController()
+process.on('SIGINT', () => {
+  // What works through a list sums up what it has; everything else, and a second time, ends at once.
+  const sumsUp = ['sweep', 'mutants'].includes(first)
+  if (interruption.signal.aborted || !sumsUp) process.exit(ERRORS.cancelled.exit)
+  interruption.abort()
+})
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    // Whoever read this has seen enough.
+    if (error.code === 'EPIPE') process.exit(0)
+    throw error
   })
 }
+process.exitCode = await runSim(words, {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  nowMs: () => performance.now(),
+  processors: availableParallelism(),
+  signal: interruption.signal
+})

@@ -2,11 +2,9 @@
  * Tries one mutant: seed after seed of its scenario in a process of the planted copy, until a check finds it or the seeds
  * are used up. The process is the worker of a sweep, so a mutant runs exactly as everything else does.
  */
-import { fork, type ChildProcess } from 'node:child_process'
 import path from 'node:path'
 import type { Invariant } from '../checkers/checker.ts'
-import type { SeedCase } from '../runner/seed-case.ts'
-import type { Reply } from '../runner/worker.ts'
+import { SeedWorker } from '../runner/seed-worker.ts'
 import type { Mutant } from './mutants.ts'
 import { plant, projectRoot } from './plant.ts'
 
@@ -71,10 +69,13 @@ async function search(
   signal: AbortSignal | undefined
 ): Promise<Found> {
   const file = scenario.endsWith('.toml') ? path.join(folder, 'simulations/mutants', scenario) : scenario
-  const worker = new Worker(folder)
+  const workerFile = path.join(folder, 'simulations/runner/worker.ts')
+  const worker = new SeedWorker({ file: workerFile, isSource: true, cwd: folder })
   try {
     for (let seed = 1; seed <= seedsMax && signal?.aborted !== true; seed++) {
-      const reply = await worker.run({ scenario: file, seed: `${seed}`, ...(liars === undefined ? {} : { liars }) })
+      const job = { scenario: file, seed: `${seed}`, ...(liars === undefined ? {} : { liars }) }
+      const reply = await worker.run(job, PATIENCE_MS, signal)
+      if (reply === 'aborted') break
       if ('broken' in reply) return { caughtBy: ['I19'], said: reply.broken, seeds: seed }
       const { violations } = reply.report
       const [first] = violations
@@ -86,55 +87,6 @@ async function search(
     return { caughtBy: [], said: '', seeds: seedsMax }
   } finally {
     worker.end()
-  }
-}
-
-class Worker {
-  readonly #child: ChildProcess
-  #settle: ((reply: Reply) => void) | undefined = undefined
-  #said = ''
-
-  constructor(folder: string) {
-    this.#child = fork(path.join(folder, 'simulations/runner/worker.ts'), [], {
-      cwd: folder,
-      execArgv: ['--import', import.meta.resolve('tsx')],
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc']
-    })
-    this.#child.stderr?.on('data', (chunk: Buffer) => {
-      this.#said = `${this.#said}${chunk.toString('utf8')}`.slice(-4_000)
-    })
-    this.#child.on('message', (reply: Reply) => this.#done(reply))
-    this.#child.on('error', (error) => this.#done({ broken: error.message }))
-    this.#child.on('exit', () => {
-      const line = this.#said.split('\n').find((text) => /Error/.test(text)) ?? 'without a word'
-      this.#done({ broken: `the process ended: ${line.trim()}` })
-    })
-  }
-
-  run(job: SeedCase): Promise<Reply> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        this.#done({ broken: `the run was not over after ${PATIENCE_MS} ms of real time` })
-      }, PATIENCE_MS)
-      this.#settle = (reply) => {
-        clearTimeout(timer)
-        resolve(reply)
-      }
-      // Dead already: its end was reported to nobody.
-      if (this.#child.exitCode !== null) this.#done({ broken: 'the process ended before it was asked' })
-      else this.#child.send(job)
-    })
-  }
-
-  #done(reply: Reply): void {
-    this.#settle?.(reply)
-    this.#settle = undefined
-  }
-
-  end(): void {
-    this.#child.removeAllListeners()
-    this.#child.on('error', () => undefined)
-    this.#child.kill('SIGKILL')
   }
 }
 

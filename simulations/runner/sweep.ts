@@ -3,13 +3,12 @@
  * are passed on in the order of the jobs, whatever order they come in, so that two sweeps of one range write the same
  * file. A worker that dies or hangs costs its run, which then counts as violated, and is replaced.
  */
-import { fork, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Scenario } from '../scenarios/scenario.ts'
 import type { RunReport } from './report.ts'
 import type { SeedCase } from './seed-case.ts'
+import { SeedWorker } from './seed-worker.ts'
 import type { Finished } from './summary.ts'
-import type { Reply } from './worker.ts'
 
 export interface SweepOptions {
   readonly cases: readonly SeedCase[]
@@ -42,7 +41,7 @@ export async function sweep(options: SweepOptions): Promise<number> {
   let done = 0
   let violated = 0
   const lane = async (): Promise<void> => {
-    let worker: Worker | undefined
+    let worker: SeedWorker | undefined
     for (let runs = 0; next < options.cases.length && options.signal?.aborted !== true; runs++) {
       const index = next++
       const job = options.cases[index] as SeedCase
@@ -50,7 +49,7 @@ export async function sweep(options: SweepOptions): Promise<number> {
         worker.end()
         worker = undefined
       }
-      worker ??= new Worker()
+      worker ??= startWorker()
       const result = await worker.run(job, options.patienceMs ?? PATIENCE_MS, options.signal)
       if (result === 'aborted') break
       if ('broken' in result) {
@@ -87,58 +86,12 @@ class InOrder {
   }
 }
 
-class Worker {
-  readonly #child: ChildProcess
-  #settle: ((reply: Reply | 'aborted') => void) | undefined = undefined
-  #said = ''
-
-  constructor() {
-    const isSource = import.meta.url.endsWith('.ts')
-    const file = fileURLToPath(new URL(isSource ? './worker.ts' : './worker.js', import.meta.url))
-    this.#child = fork(file, [], {
-      execArgv: isSource ? ['--import', import.meta.resolve('tsx')] : [],
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc']
-    })
-    this.#child.stderr?.on('data', (chunk: Buffer) => {
-      this.#said = `${this.#said}${chunk.toString('utf8')}`.slice(-SAID_MAX)
-    })
-    this.#child.on('message', (reply: Reply) => this.#done(reply))
-    this.#child.on('error', (error) => this.#done({ broken: error.message }))
-    this.#child.on('exit', (code, signal) => {
-      const last = this.#said.split('\n').find((line) => /Error|error/.test(line)) ?? ''
-      this.#done({ broken: `the process ended with ${signal ?? `status ${code}`}. ${last}`.trim() })
-    })
-  }
-
-  run(job: SeedCase, patienceMs: number, signal: AbortSignal | undefined): Promise<Reply | 'aborted'> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        this.#done({ broken: `it was not over after ${patienceMs} ms of real time` })
-      }, patienceMs)
-      const abort = (): void => this.#done('aborted')
-      signal?.addEventListener('abort', abort, { once: true })
-      this.#settle = (reply) => {
-        clearTimeout(timer)
-        signal?.removeEventListener('abort', abort)
-        resolve(reply)
-      }
-      this.#child.send(job)
-    })
-  }
-
-  #done(reply: Reply | 'aborted'): void {
-    this.#settle?.(reply)
-    this.#settle = undefined
-  }
-
-  end(): void {
-    this.#child.removeAllListeners()
-    this.#child.on('error', () => undefined)
-    this.#child.kill('SIGKILL')
-  }
+/** The worker beside this file, as a source or compiled. */
+function startWorker(): SeedWorker {
+  const isSource = import.meta.url.endsWith('.ts')
+  const file = fileURLToPath(new URL(isSource ? './worker.ts' : './worker.js', import.meta.url))
+  return new SeedWorker({ file, isSource })
 }
-
-const SAID_MAX = 4_000
 
 /** A run that never reported: nothing is known of it but that. */
 function brokenReport({ scenario, seed }: SeedCase, what: string): RunReport {

@@ -14,15 +14,13 @@ import type { Metrics } from '../../src/ports/metrics.ts'
 import type { PeerId } from '../../src/ports/network.ts'
 import type { Random } from '../../src/ports/random.ts'
 import type { SimAir } from './sim-air.ts'
-import type { Dialled } from './sim-outsider.ts'
+import type { Dialled } from './redial.ts'
+import { keepDialling } from './redial.ts'
 import { SimClock } from './sim-clock.ts'
 import { createSimCrypto } from './sim-crypto.ts'
 import { SimNetwork, type SimNetworkOptions } from './sim-network.ts'
 import type { SimSpace } from './sim-space.ts'
 import { SimDisk } from './sim-store.ts'
-
-/** A node redials neighbours it has lost, as the daemon's dialler does. */
-const REDIAL_MS = 1_000
 
 export interface SimNodeOptions {
   readonly name: string
@@ -248,7 +246,12 @@ export class SimNode {
       if (this.#network === network) await this.crash()
       throw error
     }
-    if (this.#network === network) this.#dial(network)
+    keepDialling(
+      network,
+      () => this.#neighbours,
+      this.#clock,
+      () => this.#network !== network
+    )
   }
 
   #engineOptions(): NodeOptions & { epoch: string } {
@@ -264,20 +267,6 @@ export class SimNode {
       epoch: this.#epoch,
       spaces: [{ id: space.id, name: 'world', shared: true, isDefault: true, creator: space.creator, policy: 'open' }]
     }
-  }
-
-  #dial(network: SimNetwork): void {
-    if (this.#network !== network) return
-    for (const neighbour of this.#neighbours) {
-      const [address] = neighbour.addresses()
-      if (address !== undefined && !network.isLinked(neighbour.peer)) {
-        // Unreachable now: there is another attempt in a second.
-        network.connect(address).catch(() => undefined)
-      }
-    }
-    this.#clock.setTimer(REDIAL_MS, () => {
-      this.#dial(network)
-    })
   }
 
   /** A clean end: everything in flight is awaited. */

@@ -7,18 +7,10 @@ import { authorToPeerId } from '../../src/base/peer-id.ts'
 import type { Crypto } from '../../src/ports/crypto.ts'
 import type { PeerId } from '../../src/ports/network.ts'
 import type { SimAir } from './sim-air.ts'
+import { keepDialling, type Dialled } from './redial.ts'
 import { SimClock } from './sim-clock.ts'
 import { SimNetwork } from './sim-network.ts'
 import type { SimSpace } from './sim-space.ts'
-
-/** As nodes do. */
-const REDIAL_MS = 1_000
-
-/** Whoever can be dialled: a node, or another outsider. */
-export interface Dialled {
-  readonly peer: PeerId
-  addresses(): readonly string[]
-}
 
 export class SimOutsider implements Dialled {
   readonly name: string
@@ -68,7 +60,9 @@ export class SimOutsider implements Dialled {
     if (this.#isRunning) return
     this.#isRunning = true
     await this.#network.start()
-    this.#dial(this.#network)
+    const network = this.#network
+    const isOver = (): boolean => this.#network !== network || !this.#isRunning
+    keepDialling(network, () => this.#neighbours, this.#clock, isOver)
   }
 
   async stop(): Promise<void> {
@@ -79,19 +73,5 @@ export class SimOutsider implements Dialled {
     this.#clock = new SimClock(this.#air.queue, this.#clock.offsetMs)
     this.#network = new SimNetwork(this.#air, this.peer, this.#clock)
     await stopped.stop()
-  }
-
-  #dial(network: SimNetwork): void {
-    if (this.#network !== network || !this.#isRunning) return
-    for (const neighbour of this.#neighbours) {
-      const [address] = neighbour.addresses()
-      if (address !== undefined && !network.isLinked(neighbour.peer)) {
-        // Unreachable now: there is another attempt in a second.
-        network.connect(address).catch(() => undefined)
-      }
-    }
-    this.#clock.setTimer(REDIAL_MS, () => {
-      this.#dial(network)
-    })
   }
 }

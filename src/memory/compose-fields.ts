@@ -93,7 +93,7 @@ export function cleanFraction(field: string, value: unknown): number {
 /** Wall milliseconds since 1970, below 2^48 (the year 10889). */
 export function cleanTime(field: string, value: unknown): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0 || value > WALL_MS_MAX) {
-    throw invalid(field, `${String(value)} is no time`, 'Give whole milliseconds since 1970, such as Date.now().')
+    throw invalid(field, `${String(value)} is no time`, 'Give whole milliseconds since 1970, such as 1767225600000.')
   }
   return value
 }

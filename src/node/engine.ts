@@ -10,13 +10,6 @@ import { ChrysalisError, isChrysalisError, messageOf } from '../base/errors.ts'
 import { fromHex, toHex } from '../base/bytes.ts'
 import { topicOf } from '../memory/names.ts'
 import type { Epoch } from '../memory/ids.ts'
-import type { Clock } from '../ports/clock.ts'
-import type { Crypto } from '../ports/crypto.ts'
-import type { Logger } from '../ports/logger.ts'
-import type { Metrics } from '../ports/metrics.ts'
-import type { Network } from '../ports/network.ts'
-import type { Random } from '../ports/random.ts'
-import type { Store } from '../ports/store.ts'
 import type { DeltaSet } from '../sync/delta-set.ts'
 import { Outbox } from '../sync/outbox.ts'
 import { Replica } from '../sync/replica.ts'
@@ -45,7 +38,7 @@ import { restoreSets } from './restore-sets.ts'
 import { META } from './rows.ts'
 import type { ScrubReport } from './scrub.ts'
 import { Sender } from './sender.ts'
-import { Soundness } from './soundness.ts'
+import { Soundness, type SoundnessPorts } from './soundness.ts'
 import type { Space } from './space.ts'
 import { Spaces } from './spaces.ts'
 import { Storms } from './storms.ts'
@@ -56,14 +49,7 @@ import { notHeld, Waiting } from './waiting.ts'
 import { readOnly, Writer } from './writer.ts'
 import { Writes } from './writes.ts'
 
-export interface NodePorts {
-  readonly store: Store
-  readonly network: Network
-  readonly crypto: Crypto
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
-  readonly metrics: Metrics
+export interface NodePorts extends SoundnessPorts {
   /** Bytes of this process, for status. */
   readonly processMemory: () => { rssBytes: number; heapBytes: number }
 }

@@ -8,11 +8,8 @@ export type SyncResult = 'equal' | 'repaired' | 'failed'
 /** How a difference was named: not at all, by the sketch of the set, by walking the range tree, by one and then the other. */
 export type SyncMethod = 'none' | 'sketch' | 'tree' | 'both'
 
-/** What one session did. */
-export interface SyncSession {
-  /** Wall milliseconds at which it ended. */
-  readonly atMs: number
-  readonly startedHere: boolean
+/** What came of one session, or of several with one peer. */
+export interface SyncOutcome {
   readonly result: SyncResult
   readonly method: SyncMethod
   /** Deltas received and sent. */
@@ -28,6 +25,13 @@ export interface SyncSession {
   readonly tookMs: number
   /** Why it failed or stopped early. */
   readonly detail: string | null
+}
+
+/** What one session did. */
+export interface SyncSession extends SyncOutcome {
+  /** Wall milliseconds at which it ended. */
+  readonly atMs: number
+  readonly startedHere: boolean
 }
 
 export interface SyncPeer {
@@ -96,20 +100,7 @@ export interface SyncNowRequest {
 }
 
 export interface SyncNowAnswer {
-  readonly sessions: readonly {
-    readonly peer: string
-    readonly space: string
-    readonly result: SyncResult
-    readonly method: SyncMethod
-    readonly received: number
-    readonly sent: number
-    readonly bytes: number
-    readonly metadataBytes: number
-    readonly compareBytes: number
-    readonly roundTrips: number
-    readonly tookMs: number
-    readonly detail: string | null
-  }[]
+  readonly sessions: readonly (SyncOutcome & { readonly peer: string; readonly space: string })[]
 }
 
 export interface SyncWaitRequest {
