@@ -12,7 +12,7 @@
  * * Bad reads: a row answers `corrupt` now and may be fine the next time.
  */
 import { MemoryLevel } from 'memory-level'
-import { createLevelStore } from '../../src/adapters/level/level-store.ts'
+import { createLevelStore, type LevelDatabase } from '../../src/adapters/level/level-store.ts'
 import { ChrysalisError } from '../../src/base/errors.ts'
 import { SeededRandom } from '../../src/base/prng.ts'
 import type { Random } from '../../src/ports/random.ts'
@@ -43,6 +43,8 @@ export interface SimDiskParts {
   readonly queue?: EventQueue
   /** The dice of bad reads. */
   readonly random?: Random
+  /** What it is made of, for whoever means to damage it. A new one unless given. */
+  readonly database?: LevelDatabase
 }
 
 const COPY_ROWS = 1_000
@@ -62,7 +64,8 @@ export class SimDisk {
 
   constructor(parts: SimDiskParts = {}) {
     const options = { storeEncoding: 'view', keyEncoding: 'view', valueEncoding: 'view' } as const
-    this.#rows = createLevelStore(new MemoryLevel<Uint8Array, Uint8Array>(options), { name: 'simulated disk' })
+    const database = parts.database ?? new MemoryLevel<Uint8Array, Uint8Array>(options)
+    this.#rows = createLevelStore(database, { name: 'simulated disk' })
     this.#queue = parts.queue
     this.#dice = parts.random ?? new SeededRandom('disk')
   }

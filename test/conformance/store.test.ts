@@ -1,25 +1,11 @@
 /** The store suite on both databases: LevelDB on a real directory, and the in-memory one that tests use. */
-import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Level } from 'level'
-import { physicalKey } from '../../src/adapters/level/keyspace.ts'
-import { createLevelStore, openLevelStore, type LevelDatabase } from '../../src/adapters/level/level-store.ts'
-import type { Table } from '../../src/ports/store.ts'
-import { createMemoryDatabase } from '../support/memory-store.ts'
+import { createLevelStore, openLevelStore } from '../../src/adapters/level/level-store.ts'
+import { createMemoryDatabase, flipBit, VIEWS } from '../support/memory-store.ts'
 import { storeSuite } from './store.ts'
-
-const VIEWS = { keyEncoding: 'view', valueEncoding: 'view' } as const
-
-async function flipBit(database: LevelDatabase, table: Table, key: Uint8Array): Promise<void> {
-  const physical = physicalKey(table, key)
-  const row = await database.get(physical, VIEWS)
-  assert.ok(row !== undefined)
-  const damaged = Uint8Array.from(row)
-  damaged[damaged.length - 1]! ^= 0x10
-  await database.batch([{ type: 'put', key: physical, value: damaged }], { ...VIEWS, sync: false })
-}
 
 storeSuite('memory-level', async () => {
   const database = createMemoryDatabase()
