@@ -155,16 +155,17 @@ function scalarBytes(scalar: bigint): Bytes {
   return fromHex(scalar.toString(16).padStart(64, '0')).reverse()
 }
 
-/** A record under such a key that the platform's own verifier takes for sound, if one is found. */
+/** The first record of such a key, one that the platform's own verifier takes for sound, if one is found. */
 export function carelesslySound(
   signing: Signing,
-  header: Omit<DeltaHeader, 'bodyHash' | 'bodyLength' | 'author'>,
+  { space, epoch, hlc }: Pick<DeltaHeader, 'space' | 'epoch' | 'hlc'>,
   text: string
 ): Bytes | undefined {
+  const author = toHex(signing.publicKey)
+  const header = { version: 1, space, author, epoch, seq: 0, prev: null, hlc, parents: [], flags: 0 } as const
   for (let i = 0; i < ATTEMPTS; i++) {
     let holds = false
-    const author = toHex(signing.publicKey)
-    const record = forge({ ...header, author }, note(`${text}, attempt ${i}`), hasher, (headerBytes) => {
+    const record = forge(header, note(`${text}, attempt ${i}`), hasher, (headerBytes) => {
       const message = signedMessage(fingerprintOf(hasher, headerBytes))
       const signature = signing.sign(message)
       holds = hasher.verify({ publicKey: signing.publicKey, message, signature })
@@ -182,17 +183,8 @@ export class MixedOrderSigner extends Actor {
   protected async act(stage: Stage): Promise<void> {
     const { random, outsider } = stage
     const signing = random.unit() < 0.5 ? smallOrder(random) : mixedOrder(random)
-    const header = {
-      version: 1,
-      space: outsider.space.id,
-      epoch: toHex(random.bytes(8)),
-      seq: 0,
-      prev: null,
-      hlc: hlcOf(outsider.clock.nowMs()),
-      parents: [],
-      flags: 0
-    } as const
-    const record = carelesslySound(signing, header, `weak words ${this.#written++} of ${outsider.name}`)
+    const place = { space: outsider.space.id, epoch: toHex(random.bytes(8)), hlc: hlcOf(outsider.clock.nowMs()) }
+    const record = carelesslySound(signing, place, `weak words ${this.#written++} of ${outsider.name}`)
     if (record === undefined) return
     const peer = random.unit() < 0.5 ? this.somePeer(stage) : undefined
     if (peer === undefined) return this.gossip(stage, [record])

@@ -45,7 +45,10 @@ export interface NetworkOptions {
   readonly reconnectMs?: number
   /** How long a gossip link may be dead before its connection is renewed; default LIMITS.gossipLinkDeadMsMax. */
   readonly linkDeadMs?: number
-  /** Pause between two rounds of pings; default 20000. Three unanswered in a row end a connection. */
+  /**
+   * Pause between two rounds of pings; default 20000. Whom we dialled is asked every round, others every third, and whoever
+   * missed one every round. Three unanswered in a row end a connection.
+   */
   readonly livenessMs?: number
   /** How long gossipsub remembers a frame; default 120000. */
   readonly seenMs?: number
