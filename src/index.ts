@@ -10,6 +10,16 @@ import './polyfill.ts'
 
 export { ChrysalisError, ERRORS, isChrysalisError, type ErrorCode } from './base/errors.ts'
 export { Client, connect, type CallOptions, type ClientOptions, type Daemon } from './rpc/client.ts'
+export type { EmbedFunction } from './rpc/client-embedder.ts'
 export type { ClientEvent, EventsRequest } from './rpc/event-stream.ts'
 export type { EventMessage, GapMessage, MethodName, Params, Result } from './rpc/schema/methods.ts'
-export { EVENT_TOPICS, KINDS, MEMORY_TYPES, RANKINGS, RELATIONS, VERDICTS } from './rpc/vocabulary.ts'
+export {
+  EVENT_TOPICS,
+  KINDS,
+  MEMORY_TYPES,
+  MIN_TRUSTS,
+  RANKINGS,
+  RECALL_MODES,
+  RELATIONS,
+  VERDICTS
+} from './rpc/vocabulary.ts'

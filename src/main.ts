@@ -24,6 +24,7 @@ process.on('SIGINT', () => {
 process.exitCode = await runCli(process.argv.slice(2), {
   actions: loadActions,
   socketPath: (home) => socketPath(home, { env: process.env }),
+  mcpSocketPath: (home) => socketPath(home, { env: process.env, door: 'mcp' }),
   version: VERSION,
   stdout: process.stdout,
   stderr: process.stderr,

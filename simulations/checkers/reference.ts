@@ -13,6 +13,7 @@ import type { Delta } from '../../src/memory/delta.ts'
 import type { RecordId, SpaceId, Stamp } from '../../src/memory/ids.ts'
 import { resolveTarget } from '../../src/memory/names.ts'
 import { RELATIONS, type KnownOp } from '../../src/memory/ops.ts'
+import { originOf } from '../../src/memory/origin.ts'
 import { decodeRecord, encodeRecord } from '../../src/memory/record-codec.ts'
 import { applyOp, emptyRecord, joinRecords, type RecordState } from '../../src/memory/record.ts'
 import type { Invariant, Violation } from './checker.ts'
@@ -142,6 +143,7 @@ function recompute(deeds: readonly Deed[]): Parts {
     else if (op.op === 'untag') for (const dot of op.dots) into(removals, op.tag).add(dot)
     else if (op.op === 'link') into(sets, op.relation).add(op.value)
     else if (op.op === 'vote') write(`vote ${stamp.author}`, stamp, textOf([op.verdict, op.confidence, op.reason]))
+    else if (op.op === 'origin') into(sets, 'origins').add(originOf(stamp.author, op.origin, op.agent))
     else if (op.op === 'access') raise('access', `${stamp.author}:${epoch}`, op.total)
     else raise(op.op, stamp.author, op.value)
   }
@@ -163,7 +165,7 @@ function recompute(deeds: readonly Deed[]): Parts {
   }
 }
 
-const SETS = [...RELATIONS, 'contentDeltas'] as const
+const SETS = [...RELATIONS, 'contentDeltas', 'origins'] as const
 
 /** The same parts of a stored state. */
 function shown(state: RecordState): Parts {

@@ -31,7 +31,8 @@ export const ERRORS = {
   permissions: { rpc: 1025, exit: 5, retryable: false },
   passphrase: { rpc: 1026, exit: 5, retryable: false },
   address_in_use: { rpc: 1027, exit: 1, retryable: true },
-  cancelled: { rpc: 1028, exit: 130, retryable: true }
+  cancelled: { rpc: 1028, exit: 130, retryable: true },
+  secret_refused: { rpc: 1029, exit: 2, retryable: false }
 } as const
 
 export type ErrorCode = keyof typeof ERRORS

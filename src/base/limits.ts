@@ -31,6 +31,21 @@ export const LIMITS = {
   /** Bytes of a kind: a word, not one of our own list only. */
   kindBytesMax: 64,
   sourceBytesMax: 256,
+  /** Texts of this author that are known not to be written again; older ones are forgotten. Some 100 bytes each. */
+  repeatsKnownMax: 200_000,
+  /** Conversations of which it is remembered what they were shown, and how much of it: the oldest go first. */
+  echoSessionsMax: 512,
+  echoShownMax: 256,
+  /** Tokens of one home; the list is read whole. */
+  tokensMax: 256,
+  /** Bytes of the file with the tokens, whatever is in it. */
+  tokensFileBytesMax: 512 * 1_024,
+  /** Above what one daemon can sign, so that a token without use for a bound is not made with one by mistake. */
+  tokenWritesPerSecondMax: 100_000,
+  /** Opinions of the owner about other peers; all of them are one row. */
+  trustBookPeersMax: 4_096,
+  /** Bytes of the name of an agent, as its token has it: it travels in every delta that agent writes. */
+  agentNameBytesMax: 128,
   evidenceBytesMax: 2_048,
   reasonBytesMax: 1_024,
   linksPerRequestMax: 64,
@@ -249,14 +264,107 @@ export const LIMITS = {
   /** Bytes of a Unix socket path; longer ones are silently cut by the system. */
   socketPathBytesMax: 103,
 
+  // --- the door for models
+  mcpClientsMax: 64,
+  /** The line a pipe sends before anything else: profiles, a space and a token. */
+  mcpPreambleBytesMax: 4_096,
+  /** Bytes of one MCP message: large enough that a text that is too long is refused by name, not by a closed door. */
+  mcpFrameBytesMax: 4_194_304,
+  /** Tool calls and readings of one connection at work at once; a cancelled one counts until its work is done. */
+  mcpCallsInFlightMax: 32,
+  /** Requests of one connection that wait for an answer, refusals included. */
+  mcpUnansweredMax: 128,
+  /** Resources one connection may watch. */
+  mcpWatchedMax: 256,
+  /** Changes of a resource within this time are told once. */
+  mcpNotifyMs: 100,
+  /** Characters of one memory where many are listed; inspect shows the whole. */
+  mcpExcerptCharactersMax: 2_000,
+
+  // --- programs that run beside it
+  /** Bytes of a configuration of another program that `install` edits; some keep their history in it. */
+  clientConfigBytesMax: 16 * 1_024 * 1_024,
+  /** Nesting of such a configuration. */
+  clientConfigDepthMax: 64,
+  /** Bytes of what a client tells a hook; more is not read. */
+  hookInputBytesMax: 1_048_576,
+  /** A hook ends by then, whatever the daemon does: a model is waiting for it. */
+  hookMsMax: 2_000,
+
   // --- recall
   recallResultsMax: 200,
   recallCandidatesMax: 400,
+  /** Estimated tokens of one answer: more than most models read at once would only cost. */
+  recallTokensMax: 200_000,
+  /** Records of one graph neighbourhood that are asked: whoever links ten thousand to one gets no more than these. */
+  recallNeighboursMax: 40,
+  /** Hits of one question about the past that are folded again from their history. */
+  recallRefoldsMax: 100,
+  /** Of these at most that many because their words have changed: they are folded before anything says they match. */
+  recallRescuesMax: 50,
   queryBytesMax: 4_096,
   queryTermsMax: 64,
   termBytesMax: 64,
   /** Distinct terms of one memory that are indexed; 48 KiB of prose has about 2,500. */
   documentTermsMax: 4_096,
+
+  // --- vectors
+  /** Texts in one request to an embedder. */
+  embedBatchMax: 64,
+  /** Bytes of a text that are embedded: what it is about is said at its beginning, and models read no further. */
+  embedTextBytesMax: 8_192,
+  /** Components of one vector; the largest models in use have 4,096. */
+  embedDimensionsMax: 4_096,
+  /** Bytes of one answer of an embedder: a full batch of the longest vectors, at 24 characters a number. */
+  embedAnswerBytesMax: 8_388_608,
+  /** Texts that wait for a vector by name; when more do, the rest is found by another walk over all. */
+  embedQueueMax: 16_384,
+  /** Vectors of queries that are kept, since questions come back. */
+  embedQueryVectorsMax: 256,
+  /** Queries that are being embedded at one time; beyond it a recall does without vectors. */
+  embedQueriesInFlightMax: 16,
+  /** Failures in a row after which an embedder is left alone for a while. */
+  embedFailuresMax: 5,
+  /** The longest it is left alone. */
+  embedPauseMsMax: 300_000,
+  /** Vectors that are compared one by one, at most; what is beyond goes into a graph. */
+  vectorExactMax: 20_000,
+
+  // --- the shared read index
+  /** Address space one index reserves, and so the bytes it can have: a million memories of 2 KiB take a quarter. */
+  sharedIndexBytesMax: 16 * 1_024 * 1_024 * 1_024,
+  /** Processes that search one index at once; 64 bytes each in its lock file. */
+  sharedReadersMax: 512,
+  /** Memories of one transaction of an index. */
+  sharedGroupMax: 64,
+  /** Longest a change waits for company before it is published. */
+  sharedGroupMs: 20,
+  /** Changes waiting to be published by name, some 100 bytes each; beyond it another walk over all finds the rest. */
+  sharedWaitingMax: 131_072,
+
+  // --- care of memories
+  /** Private memories shared by one call. */
+  promoteIdsMax: 64,
+  /** Working memories whose recalls by sessions are remembered, some 100 bytes each; beyond it the oldest is forgotten. */
+  recalledMemoriesMax: 10_000,
+  /** Sessions a promotion may be made to wait for. */
+  promotionSessionsMax: 16,
+  /** Memories of one space that one consolidation or report looks at, some 500 bytes each while it runs. */
+  consolidationRecordsMax: 200_000,
+  /** Actions of one call of consolidate: each is a signed delta, some milliseconds. */
+  consolidationActionsMax: 1_000,
+  /** Memories one action of consolidate touches. */
+  consolidationIdsMax: 32,
+  /** Records changed more than once whose history one consolidation reads, to find texts written side by side. */
+  consolidationHistoriesMax: 1_000,
+  /** Deltas of one such history; what lies beyond is the work of many hands, and somebody has seen it. */
+  consolidationHistoryDeltasMax: 256,
+  /** Contradictions of one sort listed for one space: more than anybody will look at, and each is some 300 bytes. */
+  contradictionsMax: 1_000,
+  /** Earlier texts that one is compared with in one bucket: a bucket of a thousand would be a million comparisons. */
+  likenessComparedMax: 64,
+  /** Distinct words of a text that is compared with others for contradictions: what is longer says many things. */
+  statementWordsMax: 64,
 
   // --- access
   ticketBytesMax: 2_048,

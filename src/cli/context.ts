@@ -29,6 +29,9 @@ export interface GlobalOptions {
   readonly autostart: boolean
 }
 
+/** The conversation of runs that do not say theirs. */
+const TERMINAL_SESSION = 'cli'
+
 /** Raised in every envelope when an existing field changes its meaning; adding fields does not. */
 const ENVELOPE_VERSION = 1
 
@@ -40,7 +43,8 @@ export class Context {
   readonly terminal: Terminal
   /** `sync now`, without the name of the program. */
   readonly command: string
-  readonly #autostart: boolean
+  /** Whether a daemon may be started when none runs. */
+  readonly autostart: boolean
   #client: Client | undefined
 
   constructor(io: CliIo, command: string, options: GlobalOptions) {
@@ -51,7 +55,7 @@ export class Context {
     this.terminal = new Terminal(io, options.color)
     this.terminal.quiet = options.quiet === true
     this.timeoutMs = options.timeout === undefined ? undefined : durationMs(options.timeout)
-    this.#autostart = options.autostart
+    this.autostart = options.autostart
   }
 
   nowMs(): number {
@@ -64,6 +68,10 @@ export class Context {
     const client = new Client(this.io.socketPath(this.home), {
       name: 'chrysalis-cli',
       version: this.io.version,
+      token: this.io.env['CHRYSALIS_TOKEN'] ?? '',
+      // Which runs belong together nobody knows unless told: all of them are one conversation, so that looking at a
+      // working memory twice from a terminal does not share it.
+      session: this.io.env['CHRYSALIS_SESSION'] ?? TERMINAL_SESSION,
       ...(this.timeoutMs === undefined ? {} : { timeoutMs: this.timeoutMs })
     })
     await client.open()
@@ -76,7 +84,7 @@ export class Context {
     try {
       return await this.running()
     } catch (error) {
-      if (!this.#autostart || !isChrysalisError(error, 'daemon_unreachable')) throw error
+      if (!this.autostart || !isChrysalisError(error, 'daemon_unreachable')) throw error
     }
     const { spawnDaemon } = await this.io.actions()
     const { pid } = await this.terminal.during('starting the daemon', spawnDaemon({ home: this.home, flags: {} }))

@@ -3,6 +3,7 @@
  * root implements it (daemon/local-actions.ts) and bin/ hands it in, so that the command line itself depends on nothing
  * but the RPC door.
  */
+import type { Kind, MIN_TRUSTS } from '../rpc/vocabulary.ts'
 
 export interface InitReport {
   readonly home: string
@@ -38,6 +39,47 @@ export interface CheckResult {
 /** Configuration overrides from the command line, by dotted path. */
 export type ConfigFlags = Readonly<Record<string, string | number | boolean | readonly string[]>>
 
+/** A search of the shared index; every field but the first two has a default (src/reader.ts). */
+export interface SharedSearch {
+  readonly home: string
+  readonly query: string
+  readonly space?: string
+  readonly limit?: number
+  readonly mode?: 'bm25' | 'jaccard'
+  readonly kinds?: readonly Kind[]
+  readonly tagsAll?: readonly string[]
+  readonly authors?: readonly string[]
+  readonly sinceMs?: number
+  readonly minTrust?: (typeof MIN_TRUSTS)[number]
+  readonly pinnedOnly?: boolean
+  readonly explain?: boolean
+}
+
+/** What a line shows of a hit; the object holds all of the memory. */
+export interface SharedFound {
+  readonly id: string
+  readonly kind: string
+  readonly content: string
+  readonly peer: string
+  readonly createdAt: number
+  readonly tier: string
+  readonly flags: readonly string[]
+  readonly score: number
+  readonly why?: Readonly<Record<string, number>>
+}
+
+export interface SharedFoundAnswer {
+  readonly hits: readonly SharedFound[]
+  readonly dropped: number
+  readonly index: {
+    readonly space: string
+    readonly spaceName: string
+    readonly generation: number
+    readonly indexed: number
+    readonly state: 'complete' | 'partial'
+  }
+}
+
 export interface LocalActions {
   /** Makes the home, or reports the one that exists. */
   init(options: { home: string; name?: string; passphrase?: string; ticket?: string }): Promise<InitReport>
@@ -53,6 +95,10 @@ export interface LocalActions {
   config(options: { home: string; preset?: string; flags: ConfigFlags }): readonly ConfigEntry[]
   /** Two daemons on loopback: one learns, the other recalls, both are killed and start again. */
   demo(options: { json: boolean; keep: boolean; print: (line: string) => void }): Promise<number>
+  /** What a TOML text says. Throws `config` with line and column when it is broken. */
+  parseToml(text: string): Record<string, unknown>
+  /** Searches the index that the daemon publishes, without the daemon. Rejects with `not_found`, `corrupt`… */
+  searchShared(search: SharedSearch): Promise<SharedFoundAnswer>
   /** Checks that need no daemon: permissions, keys, sentinel, disk space, socket path. */
   doctorFiles(home: string): Promise<readonly CheckResult[]>
 }

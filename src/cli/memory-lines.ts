@@ -16,6 +16,7 @@ export function itemTable(context: Context, items: readonly Item[]): string[] {
       { title: 'KIND' },
       { title: 'AUTHOR', style: paint.dim },
       { title: 'AGE', align: 'right' },
+      { title: 'TRUST', style: paint.dim },
       { title: 'VERIFIED', style: (text) => (text === 'yes' ? paint.green(text) : paint.red(text)) },
       { title: 'CONTENT' }
     ],
@@ -25,6 +26,7 @@ export function itemTable(context: Context, items: readonly Item[]): string[] {
       item.kind,
       shortPeer(item.peer),
       age(item.createdAt, now),
+      item.trust.tier,
       item.verified ? 'yes' : 'NO',
       content(item)
     ]),
@@ -33,7 +35,8 @@ export function itemTable(context: Context, items: readonly Item[]): string[] {
 }
 
 function content(item: Item): string {
-  const text = item.content ?? '(no content)'
+  const flags = item.flags.length === 0 ? '' : `(${item.flags.join(', ')}) `
+  const text = flags + (item.content ?? '(no content)')
   if (item.retracted !== null) return `(retracted: ${item.retracted}) ${text}`
   return item.expired ? `(expired) ${text}` : text
 }
@@ -56,7 +59,8 @@ export function itemLines(item: Item): string[] {
     ['valid from', moment(item.validFrom)],
     ['valid to', moment(item.validTo)],
     ['expires', moment(item.expiresAt)],
-    ['retracted', item.retracted]
+    ['retracted', item.retracted],
+    ['flags', listOf(item.flags)]
   ]
   return [
     ...fields([
@@ -68,6 +72,7 @@ export function itemLines(item: Item): string[] {
       ['version', String(item.version)],
       ['author', item.peer],
       ...(item.contentPeer === item.peer ? [] : [['content by', item.contentPeer] as const]),
+      ['trust', `${item.trust.tier}: ${oneLine(item.trust.because)}`],
       ['created', isoTime(item.createdAt)],
       ['updated', isoTime(item.updatedAt)],
       ['delta', item.contentBy],
@@ -92,13 +97,24 @@ function moment(ms: number | null): string | null {
   return ms === null ? null : isoTime(ms)
 }
 
+/** What a flag means for the one who wrote. */
+const FLAG_NOTES: Readonly<Record<string, string>> = {
+  imperative: 'Flagged: it reads like an order to whoever recalls it. Others will see it marked so.',
+  'hidden-unicode': 'Flagged: it holds characters that cannot be seen. They are kept, and left out when it is shown.',
+  'control-characters': 'Flagged: it holds control characters. They are kept, and left out when it is shown.',
+  recall_echo: 'Flagged: it repeats a memory that was just recalled; that one is now its parent.'
+}
+
 /** What a write says: the id is data, the rest is for the person. */
 export function receiptOutcome(context: Context, receipt: Receipt, did: string) {
   const { paint } = context.terminal
+  if (receipt.duplicateOf !== undefined) did = 'already known'
   const line = `${paint.cyan(shortId(receipt.id))}  ${did}  ${receipt.syncState}  fingerprint ${receipt.fingerprint.slice(0, 16)}…`
-  const lines =
-    receipt.promoted === undefined
-      ? [line]
-      : [line, `${paint.cyan(shortId(receipt.promoted))}  promoted to shared memory`]
+  const lines = [line]
+  if (receipt.promoted !== undefined) lines.push(`${paint.cyan(shortId(receipt.promoted))}  promoted to shared memory`)
+  for (const { id, content: said } of receipt.similar ?? []) {
+    lines.push(`${paint.cyan(shortId(id))}  nearly says the same: ${oneLine(said)}`)
+  }
+  for (const flag of receipt.flags) context.terminal.note(FLAG_NOTES[flag] ?? `Flagged: ${flag}.`)
   return { data: receipt, lines }
 }

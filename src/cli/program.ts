@@ -10,14 +10,21 @@ import { ChrysalisError, ERRORS } from '../base/errors.ts'
 import { commandPath, Context, type GlobalOptions, type Outcome } from './context.ts'
 import { registerAboutVerbs } from './commands/about.ts'
 import { registerCompanyVerbs } from './commands/company.ts'
+import { registerHookVerbs } from './commands/hook.ts'
+import { registerInstallVerbs } from './commands/install.ts'
+import { registerEmbedVerb } from './commands/embed.ts'
 import { registerLifecycleVerbs } from './commands/lifecycle.ts'
+import { registerMcpVerb } from './commands/mcp.ts'
 import { registerReadVerbs } from './commands/read.ts'
+import { registerSharedVerb } from './commands/shared.ts'
 import type { Verb, Wrap } from './commands/register.ts'
+import { registerTrustVerbs } from './commands/trust.ts'
+import { registerUpkeepVerbs } from './commands/upkeep.ts'
 import { registerWriteVerbs } from './commands/write.ts'
 import type { CliIo } from './terminal.ts'
 
-/** These end by themselves when told to: watch ends its stream, daemon and demo handle signals. */
-const UNINTERRUPTED = new Set(['daemon', 'demo', 'watch'])
+/** These end by themselves when told to: watch and mcp end their streams, daemon and demo handle signals. */
+const UNINTERRUPTED = new Set(['daemon', 'demo', 'watch', 'mcp'])
 
 const EXAMPLES = `
 Examples:
@@ -49,7 +56,14 @@ export function createProgram(version: string, wrap: Wrap): Command {
   registerLifecycleVerbs(program, wrap)
   registerWriteVerbs(program, wrap)
   registerReadVerbs(program, wrap)
+  registerSharedVerb(program, wrap)
+  registerUpkeepVerbs(program, wrap)
+  registerTrustVerbs(program, wrap)
+  registerEmbedVerb(program, wrap)
   registerCompanyVerbs(program, wrap)
+  registerMcpVerb(program, wrap)
+  registerInstallVerbs(program, wrap)
+  registerHookVerbs(program, wrap)
   registerAboutVerbs(program, wrap)
   return program
 }

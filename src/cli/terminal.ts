@@ -15,10 +15,12 @@ export interface CliIo {
   readonly actions: () => Promise<LocalActions>
   /** Where the daemon of a home listens. */
   readonly socketPath: (home: string) => string
+  /** Where it listens for models. */
+  readonly mcpSocketPath: (home: string) => string
   readonly version: string
   readonly stdout: OutputStream
   readonly stderr: OutputStream
-  readonly stdin: Readable
+  readonly stdin: Readable & { readonly isTTY?: boolean }
   readonly env: Readonly<Record<string, string | undefined>>
   /** Aborts when the user interrupts. */
   readonly signal?: AbortSignal

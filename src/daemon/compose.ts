@@ -16,16 +16,22 @@ import { parseAuthor } from '../base/peer-id.ts'
 import type { NodeHooks } from '../node/hooks.ts'
 import { Node } from '../node/node.ts'
 import type { NodeOptions } from '../node/options.ts'
+import type { Metrics } from '../ports/metrics.ts'
 import type { Network } from '../ports/network.ts'
+import type { Control } from '../rpc/control.ts'
 import { startRpcServer, type RpcServer } from '../rpc/server.ts'
 import type { LoadedConfig } from './config.ts'
 import { createControl } from './control.ts'
+import { vectorPanes } from './embedding.ts'
 import { EpochGuard } from './epoch-guard.ts'
 import { diskNotices, HomeStore } from './home-store.ts'
 import { openHome, type OpenHome } from './home.ts'
 import { Invitations } from './invitations.ts'
+import { startMcpDoor, type McpDoor } from './mcp-door.ts'
 import { plannedSocketPath, prepareSocketDirectory, removeRunFile, writeRunFile } from './socket-path.ts'
+import { sharedPanes } from './sharing.ts'
 import { StopWitness } from './stop-witness.ts'
+import { TokenFile } from './tokens.ts'
 import { VERSION } from './version.ts'
 
 export interface Daemon {
@@ -80,21 +86,38 @@ async function assemble(
   const metrics = createMetrics()
   const network = makeNetwork(home, loaded, { clock, random: systemRandom, logger, metrics })
   const notices: string[] = []
+  const tokens = await TokenFile.open({
+    file: home.paths.tokens,
+    required: config.rpc.tokensRequired,
+    nowMs: () => clock.nowMs()
+  })
   const invitations = new Invitations(home, { network, crypto, clock, logger })
   const guard = new EpochGuard({ paths: home.paths, store: opened, notices, logger, stops: new StopWitness(env) })
+  const vectors = vectorPanes(home.paths.vectors, config.embed, { env, clock, logger })
+  const shared = await sharedPanes(home.paths.index, config.index, { logger, notices })
   const node = new Node(
     {
       ...nodeOptions(home, loaded),
       salvaged: opened.salvaged,
       epoch: opened.witness.sentinel?.epoch ?? toHex(systemRandom.bytes(8))
     },
-    { store: opened.store, network, crypto, clock, random: systemRandom, logger, metrics, processMemory },
+    {
+      ...{ store: opened.store, network, crypto, clock, random: systemRandom, logger, metrics, processMemory },
+      ...(vectors && { vectors }),
+      ...(shared && { shared })
+    },
     {
       mayKeepEpoch: (found) => guard.mayKeep(found),
       checkpoint: (progress) => guard.write(progress, false),
       crashed: options.onCrash,
       disk: () => diskOf(opened),
-      notices: () => [...opened.notices(), ...notices, ...diskNotices(opened.disk()), ...invitations.notices()]
+      notices: () => [
+        ...opened.notices(),
+        ...notices,
+        ...diskNotices(opened.disk()),
+        ...invitations.notices(),
+        ...tokens.notices()
+      ]
     }
   )
   closers.push(() => node.stop())
@@ -111,15 +134,18 @@ async function assemble(
     node,
     loaded,
     invitations,
+    tokens,
     onStop: options.onStop,
     onRestart: () => options.onRestart()
   })
   const rpc = await startRpcServer({ path: socket, node, control, logger, metrics })
   closers.push(() => rpc.close())
-  await announce(home, socket, logger)
+  const mcp = config.mcp.enabled ? await openMcpDoor(options, home, node, control, metrics) : undefined
+  closers.push(async () => mcp?.close())
+  await announce(home, { socket, ...(mcp === undefined ? {} : { mcpSocket: mcp.path }) }, logger)
   opened.start()
   let stopping: Promise<void> | undefined
-  const stop = (): Promise<void> => (stopping ??= shutDown({ home, node, rpc, opened, guard, logger }))
+  const stop = (): Promise<void> => (stopping ??= shutDown({ home, node, rpc, mcp, opened, guard, logger }))
   return { node, socket, stop }
 }
 
@@ -129,9 +155,26 @@ function diskOf(opened: HomeStore): ReturnType<NonNullable<NodeHooks['disk']>> {
   return { freeBytes: report.freeBytes, floorBytes: report.floorBytes, ballastBytes: report.ballastHeldBytes }
 }
 
+function openMcpDoor(
+  { env, loaded, logger }: ComposeOptions,
+  home: OpenHome,
+  node: Node,
+  control: Control,
+  metrics: Metrics
+): Promise<McpDoor> {
+  const path = plannedSocketPath(home.paths.home, { env, door: 'mcp' })
+  const { writesPerSecond } = loaded.config.mcp
+  const nowMs = (): number => systemClock.nowMs()
+  return startMcpDoor({ path, node, control, version: VERSION, nowMs, writesPerSecond, logger, metrics })
+}
+
 /** Without the file others find the socket where it is by default: a full disk must not keep a daemon from answering. */
-async function announce(home: OpenHome, socket: string, logger: SystemLogger): Promise<void> {
-  const run = { pid: process.pid, version: VERSION, socket, startedAtMs: systemClock.nowMs() }
+async function announce(
+  home: OpenHome,
+  sockets: { readonly socket: string; readonly mcpSocket?: string },
+  logger: SystemLogger
+): Promise<void> {
+  const run = { pid: process.pid, version: VERSION, ...sockets, startedAtMs: systemClock.nowMs() }
   try {
     await writeRunFile(home.paths.home, run)
   } catch (error) {
@@ -144,13 +187,14 @@ interface Running {
   readonly home: OpenHome
   readonly node: Node
   readonly rpc: RpcServer
+  readonly mcp: McpDoor | undefined
   readonly opened: HomeStore
   readonly guard: EpochGuard
   readonly logger: SystemLogger
 }
 
-async function shutDown({ home, node, rpc, opened, guard, logger }: Running): Promise<void> {
-  await rpc.close()
+async function shutDown({ home, node, rpc, mcp, opened, guard, logger }: Running): Promise<void> {
+  await Promise.all([rpc.close(), mcp?.close()])
   removeRunFile(home.paths.home, process.pid)
   await node.stop()
   const progress = node.progress()
@@ -203,10 +247,12 @@ function nodeOptions(home: OpenHome, { config }: LoadedConfig): NodeOptions {
     sync: config.sync,
     store: { durability: config.store.durability, groupCommitWindowMs: config.store.groupCommitWindowMs },
     ballot: { voters: config.ballot.voters.flatMap((voter) => parseAuthor(voter) ?? []) },
+    trust: config.trust,
     access: config.access,
     storm: config.storm,
     recall: config.recall,
-    promotion: config.promotion
+    promotion: config.promotion,
+    consolidation: config.consolidation
   }
 }
 

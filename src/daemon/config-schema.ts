@@ -8,71 +8,10 @@
 import { z } from 'zod'
 import { LIMITS } from '../base/limits.ts'
 import { parseAuthor } from '../base/peer-id.ts'
+import { embed } from './config-embed.ts'
+import { choice, flag, fraction, list, optionalText, wholeNumber, type KeySpec } from './config-words.ts'
 
-/** How a value is read from text: from the environment and from `--set`. */
-export type KeyKind = 'flag' | 'number' | 'text' | 'choice' | 'list'
-
-export interface KeySpec<T> {
-  readonly kind: KeyKind
-  readonly schema: z.ZodType<T>
-  readonly fallback: T
-  /** Empty when the value has none. */
-  readonly unit: string
-  /** What is allowed, in words: the "expected" half of an error message. */
-  readonly bounds: string
-  readonly meaning: string
-  /** Why this default, and what either extreme costs. */
-  readonly why: string
-}
-
-/** The part of a row that is prose. */
-interface Prose {
-  readonly unit?: string
-  readonly meaning: string
-  readonly why: string
-}
-
-function flag(fallback: boolean, prose: Prose): KeySpec<boolean> {
-  return { kind: 'flag', schema: z.boolean(), fallback, bounds: 'true or false', ...prose, unit: '' }
-}
-
-function wholeNumber(fallback: number, min: number, max: number, prose: Prose): KeySpec<number> {
-  const bounds = `a whole number from ${min} to ${max}`
-  return { kind: 'number', schema: z.number().int().min(min).max(max), fallback, bounds, unit: '', ...prose }
-}
-
-function fraction(fallback: number, prose: Prose): KeySpec<number> {
-  return {
-    kind: 'number',
-    schema: z.number().min(0).max(1),
-    fallback,
-    bounds: 'a number from 0 to 1',
-    unit: '',
-    ...prose
-  }
-}
-
-function choice<const T extends string>(fallback: NoInfer<T>, values: readonly T[], prose: Prose): KeySpec<T> {
-  const bounds = `one of ${values.join(', ')}`
-  return { kind: 'choice', schema: z.enum(values), fallback, bounds, ...prose, unit: '' }
-}
-
-/** `max` bounds the number of entries; `one` judges each of them. */
-function list(one: z.ZodType<string>, max: number, bounds: string, prose: Prose): KeySpec<readonly string[]> {
-  return {
-    kind: 'list',
-    schema: z.array(one).max(max),
-    fallback: [],
-    bounds: `a list of at most ${max} ${bounds}`,
-    unit: '',
-    ...prose
-  }
-}
-
-/** null stands for "not set"; a file leaves the key out, the environment sets it empty. */
-function optionalText(schema: z.ZodType<string>, bounds: string, prose: Prose): KeySpec<string | null> {
-  return { kind: 'text', schema: schema.nullable(), fallback: null, bounds, unit: '', ...prose }
-}
+export type { KeyKind, KeySpec } from './config-words.ts'
 
 /** A first look only; the network adapter parses it for good and knows every protocol. */
 const multiaddr = z.string().regex(/^\/(ip4|ip6|ip6zone|dns|dns4|dns6|dnsaddr)\/[^/\s]+(\/[^/\s]+)*$/)
@@ -267,10 +206,47 @@ const recall = {
   })
 }
 
+const index = {
+  shared: flag(false, {
+    meaning:
+      'Whether an index is kept in the home that other processes of this machine search without asking the daemon ' +
+      '(`chrysalis search --shared`, the library chrysalis/reader). Whoever may read the home may read it. false: none, ' +
+      'and what an earlier run left is deleted.',
+    why:
+      'A search there takes a tenth of the time and goes on while the daemon is busy or gone. Off, because a disk that ' +
+      'fills up under a mapped file ends the process that writes it, and a daemon has to outlive a full disk.'
+  }),
+  private: flag(false, {
+    meaning: 'Whether private spaces are in it as well.',
+    why: 'Private memories are for this daemon alone. true: for a home whose private space its owner wants to search as fast.'
+  })
+}
+
 const promotion = {
   threshold: fraction(0.7, {
     meaning: 'A working memory whose importance reaches this is promoted to a shared one.',
     why: 'The specification names 0.7. 0 shares everything, 1 almost nothing.'
+  }),
+  sessions: wholeNumber(2, 0, LIMITS.promotionSessionsMax, {
+    unit: 'sessions',
+    meaning: 'A working memory that was recalled in this many sessions is promoted to a shared one. 0: never for that.',
+    why: 'What a second session needs is not a passing thought. 1 shares whatever is looked at.'
+  })
+}
+
+const consolidation = {
+  intervalMs: wholeNumber(0, 0, 604_800_000, {
+    unit: 'milliseconds',
+    meaning:
+      'How often all spaces are consolidated in the background, as `chrysalis consolidate` does. 0: only when asked.',
+    why: 'It retracts and links memories, though it can be undone: nobody should find that out by surprise.'
+  })
+}
+
+const trust = {
+  newcomers: choice('known', ['known', 'unknown'], {
+    meaning: 'What is thought of an author nobody has said anything about with `chrysalis trust`.',
+    why: 'Whoever writes here was let in with a ticket, so it is heard. `unknown` keeps newcomers out of recall until you name them.'
   })
 }
 
@@ -304,9 +280,25 @@ const storm = {
 }
 
 const rpc = {
+  tokensRequired: flag(false, {
+    meaning: 'Whether a client of the local door must show a token before anything else.',
+    why: 'The socket is open to its owner only, so a client without a token is the owner. true: for homes shared by agents that must not be.'
+  }),
   socket: optionalText(z.string().min(1), 'a path', {
     meaning: 'Path of the socket that agents on this machine use.',
     why: 'Not set: run/rpc.sock in the home, or a short path elsewhere when the system could not hold that one.'
+  })
+}
+
+const mcp = {
+  enabled: flag(true, {
+    meaning: 'Whether models may come through `chrysalis mcp`.',
+    why: 'It is what most agents use. The socket is as private as the other one, and nothing is loaded until one comes.'
+  }),
+  writesPerSecond: wholeNumber(50, 1, 10_000, {
+    unit: 'memories a second',
+    meaning: 'How fast one MCP client without a token may write; beyond it a call is refused with the time to wait.',
+    why: 'A model that writes more than that in a second is in a loop. A token has a pace of its own.'
   })
 }
 
@@ -321,7 +313,23 @@ const log = {
   })
 }
 
-const SECTIONS = { network, sync, store, recall, promotion, ballot, access, storm, rpc, log }
+const SECTIONS = {
+  network,
+  sync,
+  store,
+  recall,
+  index,
+  embed,
+  promotion,
+  consolidation,
+  trust,
+  ballot,
+  access,
+  storm,
+  rpc,
+  mcp,
+  log
+}
 
 type Values<Keys> = { readonly [K in keyof Keys]: Keys[K] extends KeySpec<infer T> ? T : never }
 
@@ -349,7 +357,9 @@ export const SHORT_VARIABLES: Readonly<Record<string, string>> = {
 /** Variables that are no configuration keys, with what they are. */
 export const OTHER_VARIABLES: Readonly<Record<string, string>> = {
   CHRYSALIS_HOME: 'The home directory, where the command line is not told one with --home.',
-  CHRYSALIS_PASSPHRASE: 'Opens an identity key that is kept under a passphrase. Never written anywhere.'
+  CHRYSALIS_PASSPHRASE: 'Opens an identity key that is kept under a passphrase. Never written anywhere.',
+  CHRYSALIS_TOKEN:
+    'Tells the daemon which agent a client is, as `chrysalis token add` printed it. For clients, not for the daemon.'
 }
 
 /** `network.heartbeatMs` is set by `CHRYSALIS_NETWORK_HEARTBEAT_MS`. */

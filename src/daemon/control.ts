@@ -3,6 +3,7 @@ import { systemClock } from '../adapters/system/clock.ts'
 import { ChrysalisError } from '../base/errors.ts'
 import type { Node } from '../node/node.ts'
 import type { Admission, Control, Invitation } from '../rpc/control.ts'
+import type { Tokens } from '../rpc/identity.ts'
 import type { LoadedConfig } from './config.ts'
 import { joinWithTicket, type OpenHome } from './home.ts'
 import type { Invitations } from './invitations.ts'
@@ -12,6 +13,7 @@ export interface ControlParts {
   readonly node: Node
   readonly loaded: LoadedConfig
   readonly invitations: Invitations
+  readonly tokens: Tokens
   readonly onStop: () => void
   readonly onRestart: () => void
 }
@@ -27,6 +29,7 @@ export function createControl(parts: ControlParts): Control {
     stop: parts.onStop,
     invite: (request) => invite(parts, request),
     join: (request) => join(parts, request),
+    tokens: parts.tokens,
     configuration: () => parts.loaded.entries.map(({ key, value, source }) => ({ key, value, source }))
   }
 }

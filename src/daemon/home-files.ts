@@ -6,9 +6,11 @@
  *     spaces.json     the spaces it belongs to, each with its genesis; written last, so it marks a finished home
  *     config.toml     what the owner wants otherwise (config.ts)
  *     bootstrap.json  addresses that came with tickets
+ *     tokens.json     what agents with a token may do (tokens.ts)
  *     peers.json      addresses that were seen (the network adapter's)
  *     data/, STATE    the store and its sentinel (the store adapter's)
  *     TAIL, ballast   how far the store has come; room kept for a full disk (the store adapter's)
+ *     index/          what other processes search (the index adapter's)
  *     run/, log/      socket, run file, log of a daemon in the background
  *
  * Both files are JSON for people to read; every id in spaces.json is checked against the genesis it stands for.
@@ -28,8 +30,11 @@ export interface HomePaths {
   readonly spaces: string
   readonly config: string
   readonly bootstrap: string
+  readonly tokens: string
   readonly peers: string
   readonly data: string
+  readonly vectors: string
+  readonly index: string
   readonly state: string
   readonly tail: string
   readonly run: string
@@ -46,8 +51,11 @@ export function homePaths(home: string): HomePaths {
     spaces: path.join(root, 'spaces.json'),
     config: path.join(root, 'config.toml'),
     bootstrap: path.join(root, 'bootstrap.json'),
+    tokens: path.join(root, 'tokens.json'),
     peers: path.join(root, 'peers.json'),
     data: path.join(root, 'data'),
+    vectors: path.join(root, 'vectors'),
+    index: path.join(root, 'index'),
     state: path.join(root, 'STATE'),
     tail: path.join(root, 'TAIL'),
     run: path.join(root, 'run'),

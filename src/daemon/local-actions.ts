@@ -9,6 +9,7 @@ import { fromHex } from '../base/bytes.ts'
 import { ChrysalisError } from '../base/errors.ts'
 import type { InitReport, JoinReport, LocalActions } from '../cli/local-actions.ts'
 import { prefixEnd } from '../ports/store.ts'
+import { parseToml } from './config-toml.ts'
 import { loadConfig } from './config.ts'
 import { doctorFiles } from './doctor-files.ts'
 import { homePaths, type HomePaths } from './home-files.ts'
@@ -40,6 +41,16 @@ export function createLocalActions(): LocalActions {
     demo: async (options) => {
       const { runDemo } = await import('./demo.ts')
       return runDemo(options)
+    },
+    parseToml,
+    searchShared: async ({ home, query, space, ...options }) => {
+      const { openReader } = await import('../reader.ts')
+      const reader = openReader({ home, ...(space === undefined ? {} : { space }) })
+      try {
+        return reader.search(query, options)
+      } finally {
+        reader.close()
+      }
     },
     doctorFiles: (home) => doctorFiles(home, process.env)
   }

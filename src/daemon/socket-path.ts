@@ -18,6 +18,8 @@ import { LIMITS } from '../base/limits.ts'
 import { assertPrivate } from './keystore.ts'
 
 export interface SocketPlace {
+  /** Which of the doors; agents' programs come to `rpc`, models to `mcp`. `rpc` when omitted. */
+  readonly door?: 'rpc' | 'mcp'
   /** `rpc.socket` of the configuration; a relative path is taken from the home. */
   readonly configured?: string | null
   readonly env?: Readonly<Record<string, string | undefined>>
@@ -32,9 +34,11 @@ export interface SocketPlace {
  */
 export function plannedSocketPath(home: string, place: SocketPlace = {}): string {
   const root = canonicalHome(home)
+  const { door = 'rpc' } = place
+  const suffix = door === 'rpc' ? '' : `-${door}`
   const hash = createHash('sha256').update(root).digest('hex').slice(0, 16)
   // Named pipes have no directories and no such bound; access is the pipe's own.
-  if ((place.platform ?? process.platform) === 'win32') return `\\\\.\\pipe\\chrysalis-${hash}`
+  if ((place.platform ?? process.platform) === 'win32') return `\\\\.\\pipe\\chrysalis-${hash}${suffix}`
 
   if (place.configured !== undefined && place.configured !== null) {
     const configured = path.resolve(root, place.configured)
@@ -44,7 +48,7 @@ export function plannedSocketPath(home: string, place: SocketPlace = {}): string
       data: { socket: configured }
     })
   }
-  const usual = path.join(root, 'run', 'rpc.sock')
+  const usual = path.join(root, 'run', `${door}.sock`)
   if (fits(usual)) return usual
 
   const runtime = place.env?.['XDG_RUNTIME_DIR']
@@ -54,7 +58,7 @@ export function plannedSocketPath(home: string, place: SocketPlace = {}): string
     path.join(place.temporary ?? tmpdir(), `chrysalis-${user}`),
     `/tmp/chrysalis-${user}`
   ]
-  const socket = candidates.map((directory) => path.join(directory, `${hash}.sock`)).find(fits)
+  const socket = candidates.map((directory) => path.join(directory, `${hash}${suffix}.sock`)).find(fits)
   // The last candidate is shorter than fifty bytes for every user number there is.
   return socket as string
 }
@@ -97,6 +101,8 @@ export interface RunFile {
   readonly pid: number
   readonly version: string
   readonly socket: string
+  /** Absent where the door for models is closed. */
+  readonly mcpSocket?: string
   readonly startedAtMs: number
 }
 
@@ -120,10 +126,10 @@ export function readRunFile(home: string): RunFile | undefined {
     return undefined
   }
   if (typeof content !== 'object' || content === null) return undefined
-  const { pid, version, socket, startedAtMs } = content
+  const { pid, version, socket, mcpSocket, startedAtMs } = content
   if (typeof pid !== 'number' || !Number.isSafeInteger(pid) || pid <= 0) return undefined
   if (typeof version !== 'string' || typeof socket !== 'string' || typeof startedAtMs !== 'number') return undefined
-  return { pid, version, socket, startedAtMs }
+  return { pid, version, socket, ...(typeof mcpSocket === 'string' ? { mcpSocket } : {}), startedAtMs }
 }
 
 /** Removes the run file if it is still that of `pid`: a successor may have written its own. */
@@ -148,7 +154,8 @@ export function processExists(pid: number): boolean {
 
 /** Where to find the daemon of this home: where its run file says, else where it would listen. */
 export function socketPath(home: string, place: SocketPlace = {}): string {
-  const recorded = readRunFile(home)?.socket
+  const run = readRunFile(home)
+  const recorded = place.door === 'mcp' ? run?.mcpSocket : run?.socket
   if (
     recorded !== undefined &&
     (recorded.startsWith('\\\\') || lstatSync(recorded, { throwIfNoEntry: false })?.isSocket())

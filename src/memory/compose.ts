@@ -29,6 +29,7 @@ import {
   DOCUMENT_TYPES,
   KINDS,
   MEMORY_TYPES,
+  ORIGIN_CLASSES,
   RELATIONS,
   VERDICTS,
   type BallotVerdict,
@@ -38,6 +39,7 @@ import {
   type Kind,
   type KnownOp,
   type MemoryType,
+  type OriginClass,
   type Relation,
   type Target
 } from './ops.ts'
@@ -176,6 +178,11 @@ export function composeRetract(id: RecordId, reason: string): KnownOp[] {
   return [{ op: 'set', target, field: 'retracted', value: cleanText('reason', reason, 'reasonBytesMax') }]
 }
 
+/** Takes back a retraction, whoever made it: the memory is shown again. */
+export function composeRestore(id: RecordId): KnownOp[] {
+  return [{ op: 'set', target: { by: 'id', id: cleanRecordId('id', id) }, field: 'retracted', value: null }]
+}
+
 /** The author's vote on a memory; a later one replaces it. */
 export function composeVote(id: RecordId, vote: ComposeVote): KnownOp[] {
   const target: Target = { by: 'id', id: cleanRecordId('id', id) }
@@ -184,6 +191,17 @@ export function composeVote(id: RecordId, vote: ComposeVote): KnownOp[] {
     vote.confidence === undefined ? IMPLIED_CONFIDENCE[verdict] : cleanFraction('confidence', vote.confidence)
   const reason = vote.reason === undefined ? null : cleanText('reason', vote.reason, 'reasonBytesMax')
   return [{ op: 'vote', target, verdict, confidence, reason }]
+}
+
+/** What the author says of where its words in this record came from. Throws `invalid_argument` or `too_large`. */
+export function composeOrigins(target: Target, classes: readonly OriginClass[], agent: string | null): KnownOp[] {
+  const name = agent === null ? null : cleanText('agent', agent, 'agentNameBytesMax')
+  return classes.map((origin) => ({
+    op: 'origin',
+    target,
+    origin: cleanChoice('origin', origin, ORIGIN_CLASSES),
+    agent: name
+  }))
 }
 
 /** How often this author has recalled a memory in its present epoch: the total so far, never an increment. */

@@ -3,7 +3,7 @@
  * state; node adds what only this daemon knows (syncState, spaceName).
  */
 import type { AuthorId, DeltaId, RecordId, SpaceId } from './ids.ts'
-import type { BallotVerdict, DocumentType, Kind, MemoryType } from './ops.ts'
+import type { BallotVerdict, DocumentType, Kind, MemoryType, OriginClass } from './ops.ts'
 
 /** Two readings of one number: the largest any author claimed, and the median over authors, which no one can pin. */
 export interface Claimed {
@@ -23,6 +23,15 @@ export interface VoteView {
   readonly atMs: number
 }
 
+/** One author's word on where what it wrote came from. */
+export interface OriginView {
+  /** Peer id of the author who says so. */
+  readonly peer: string
+  readonly class: OriginClass
+  /** The agent behind that author, as its token names it; null for the owner of the daemon. */
+  readonly agent: string | null
+}
+
 export interface MemoryView {
   readonly id: RecordId
   readonly space: SpaceId
@@ -39,6 +48,8 @@ export interface MemoryView {
   readonly related: readonly RecordId[]
   readonly parents: readonly RecordId[]
   readonly supersedes: readonly RecordId[]
+  /** What authors say of where their words came from, by author, class and agent. Never taken back. */
+  readonly origins: readonly OriginView[]
   /** null when no author has claimed any. */
   readonly importance: Claimed | null
   readonly confidence: Claimed | null

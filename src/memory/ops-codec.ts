@@ -21,6 +21,7 @@ import {
   DOCUMENT_TYPES,
   FIELDS,
   MEMORY_TYPES,
+  ORIGIN_CLASSES,
   RELATIONS,
   VERDICTS,
   type Field,
@@ -40,7 +41,8 @@ export const OP_CODES = {
   importance: 6,
   confidence: 7,
   access: 8,
-  vote: 9
+  vote: 9,
+  origin: 10
 } as const
 
 const OP_CODE_MAX = 0xffff_ffff
@@ -95,6 +97,8 @@ function opItems(op: Op): CborValue {
       return [...head, op.total]
     case 'vote':
       return [...head, VERDICTS.indexOf(op.verdict), op.confidence, op.reason]
+    case 'origin':
+      return [...head, ORIGIN_CLASSES.indexOf(op.origin), op.agent]
   }
 }
 
@@ -165,6 +169,11 @@ function readOp(code: number, read: OpReader): Op | undefined {
       const verdict = read.choice(VERDICTS, 'verdict')
       const confidence = read.uint('confidence', BASIS_POINTS)
       return { op: 'vote', target, verdict, confidence, reason: read.textOrNull('reason', LIMITS.reasonBytesMax) }
+    }
+    case OP_CODES.origin: {
+      const target = read.target()
+      const origin = read.choice(ORIGIN_CLASSES, 'origin class')
+      return { op: 'origin', target, origin, agent: read.nameOrNull('agent', LIMITS.agentNameBytesMax) }
     }
     default:
       return undefined
@@ -253,6 +262,10 @@ class OpReader {
 
   textOrNull(what: string, bytesMax: number): string | null {
     return this.nextIsNull() ? null : this.text(what, bytesMax)
+  }
+
+  nameOrNull(what: string, bytesMax: number): string | null {
+    return this.nextIsNull() ? null : this.name(what, bytesMax)
   }
 
   uint(what: string, max: number): number {

@@ -39,6 +39,14 @@ export type Relation = (typeof RELATIONS)[number]
 export const VERDICTS = ['confirm', 'dispute', 'abstain', 'flag'] as const
 export type BallotVerdict = (typeof VERDICTS)[number]
 
+/**
+ * Where a text came from before it was written here: said by a person, concluded by the agent itself, handed over by a
+ * tool, told by another agent, read in a document, imported in bulk, or made from other memories. The place is the wire
+ * code; the list only grows.
+ */
+export const ORIGIN_CLASSES = ['user', 'self', 'tool', 'peer', 'document', 'import', 'derived'] as const
+export type OriginClass = (typeof ORIGIN_CLASSES)[number]
+
 /** Fractions travel as whole basis points, 0 to 10,000, so that no float reaches the canonical bytes. */
 export const BASIS_POINTS = 10_000
 
@@ -76,6 +84,13 @@ export type Op =
       /** Basis points: how sure the voter is that the memory holds. */
       readonly confidence: number
       readonly reason: string | null
+    }
+  /** The author's own word on where what it wrote here came from; `agent` names who said it, as its token does. */
+  | {
+      readonly op: 'origin'
+      readonly target: Target
+      readonly origin: OriginClass
+      readonly agent: string | null
     }
   /** From a newer version: stored and relayed, not applied. */
   | { readonly op: 'unknown'; readonly code: number; readonly items: readonly unknown[] }

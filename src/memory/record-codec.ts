@@ -3,11 +3,12 @@
  * Canonical CBOR (RFC 8949 §4.2) of one positional array:
  *
  *     [ 1, ids, self, key, moments, created, updated, fields, tags, evidence, related, parents, supersedes,
- *       importance, confidence, access, votes, contentDeltas ]
+ *       importance, confidence, access, votes, contentDeltas, origins? ]
  *
  * A record names the same few deltas and authors over and over, so all 32-byte ids stand once in `ids`, concatenated
  * and ascending, and everything else points there by number; (hlc, author, delta) triples stand once in `moments`, in
- * the total order. Sets and maps are flat arrays, ascending in byte order.
+ * the total order. Sets and maps are flat arrays, ascending in byte order. The origins were added later and are left out
+ * where there are none, so that every state of before keeps its bytes.
  *
  * Texts are byte strings, which any CBOR library hands out unchanged. Decoding checks types on the way and canonicity by
  * encoding again. The layout is local to one daemon and never sent to another.
@@ -19,11 +20,22 @@ import type { OrDot } from '../crdt/or-set.ts'
 import { compareCodePoints } from '../crdt/text-order.ts'
 import { CanonicalWriter, decodeCanonical } from './codec.ts'
 import { compareStamps, dotOf, type Stamp } from './ids.ts'
-import { DOCUMENT_TYPES, FIELDS, MEMORY_TYPES, RELATIONS, VERDICTS, type FieldValue, type Relation } from './ops.ts'
+import {
+  DOCUMENT_TYPES,
+  FIELDS,
+  MEMORY_TYPES,
+  ORIGIN_CLASSES,
+  RELATIONS,
+  VERDICTS,
+  type FieldValue,
+  type Relation
+} from './ops.ts'
+import { compareOrigins, originOf, parseOrigin } from './origin.ts'
 import { emptyRecord, ownPart, type Creation, type RecordState, type Register } from './record.ts'
 
 const LAYOUT = 1
 const ITEMS = 18
+const ITEMS_WITH_ORIGINS = 19
 const ID_BYTES = 32
 const ID_DIGITS = 2 * ID_BYTES
 const EPOCH_BYTES = 8
@@ -55,7 +67,7 @@ export function encodeRecord(record: RecordState): Bytes {
   const { ids, moments } = tables
   const { created, updated } = record
   const to = new CanonicalWriter()
-  to.array(ITEMS)
+  to.array(record.origins.size === 0 ? ITEMS : ITEMS_WITH_ORIGINS)
   to.uint(LAYOUT)
   for (const id of ids) assert(id.length === ID_DIGITS, 'an id has 32 bytes')
   to.hexAsBytes(ids)
@@ -84,6 +96,7 @@ export function encodeRecord(record: RecordState): Bytes {
   writeAccess(to, ids, record)
   writeVotes(to, tables, record)
   writeIds(to, ids, record.contentDeltas)
+  if (record.origins.size > 0) writeOrigins(to, ids, record)
   return to.finish()
 }
 
@@ -114,6 +127,7 @@ function idsOf(record: RecordState, moments: readonly Stamp[]): string[] {
   for (const author of record.confidence.keys()) all.add(author)
   for (const actor of record.access.keys()) all.add(actor.slice(0, ID_DIGITS))
   for (const delta of record.contentDeltas) all.add(delta)
+  for (const element of record.origins) all.add(element.slice(0, ID_DIGITS))
   return sort([...all], compareText)
 }
 
@@ -258,6 +272,15 @@ function writeVotes(to: CanonicalWriter, tables: Tables, { votes }: RecordState)
   }
 }
 
+function writeOrigins(to: CanonicalWriter, ids: readonly string[], { origins }: RecordState): void {
+  to.array(3 * origins.size)
+  for (const { author, origin, agent } of sort([...origins].map(parseOrigin), compareOrigins)) {
+    to.uint(placeOfId(ids, author))
+    to.uint(ORIGIN_CLASSES.indexOf(origin))
+    writeTextOrNull(to, agent)
+  }
+}
+
 // --- decoding
 
 /** A reason why bytes are no record; becomes ChrysalisError `corrupt` at the edge of this file. */
@@ -292,7 +315,9 @@ export function decodeRecord(bytes: Bytes): RecordState {
 
 function readRecord(value: unknown): RecordState {
   const items = list(value)
-  if (items.length !== ITEMS) throw new Malformed(`expected ${ITEMS} items, found ${items.length}`)
+  if (items.length !== ITEMS && items.length !== ITEMS_WITH_ORIGINS) {
+    throw new Malformed(`expected ${ITEMS} or ${ITEMS_WITH_ORIGINS} items, found ${items.length}`)
+  }
   if (items[0] !== LAYOUT) throw new Malformed('unknown layout')
   const ids = unpackIds(items[1])
   const names: Names = { ids, moments: readMoments(items[4], ids) }
@@ -309,6 +334,7 @@ function readRecord(value: unknown): RecordState {
   readAccess(record, groups(items[15], 3), ids)
   readVotes(record, groups(items[16], 5), names)
   readIds(record, 'contentDeltas', items[17], ids)
+  if (items.length === ITEMS_WITH_ORIGINS) readOrigins(record, groups(items[18], 3), ids)
   return record
 }
 
@@ -445,5 +471,12 @@ function readVotes(record: RecordState, items: readonly unknown[], names: Names)
       reason: readTextOrNull(items[i + 4])
     }
     ownPart(record, 'votes').set(stamp.author, { value, stamp })
+  }
+}
+
+function readOrigins(record: RecordState, items: readonly unknown[], ids: readonly string[]): void {
+  for (let i = 0; i < items.length; i += 3) {
+    const origin = originOf(at(ids, items[i]), at(ORIGIN_CLASSES, items[i + 1]), readTextOrNull(items[i + 2]))
+    ownPart(record, 'origins').add(origin)
   }
 }

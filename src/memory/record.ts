@@ -18,6 +18,7 @@ import { emptyMaxMap, maxMapLattice, raise, type MaxMap } from '../crdt/max-regi
 import { addDot, emptyOrSet, orSetLattice, removeDots, type OrSet } from '../crdt/or-set.ts'
 import { compareCodePoints } from '../crdt/text-order.ts'
 import { compareStamps, dotOf, type AuthorId, type DeltaId, type Epoch, type RecordId, type Stamp } from './ids.ts'
+import { originOf, type OriginElement } from './origin.ts'
 import type { BallotVerdict, DocumentType, Field, FieldValue, KnownOp, MemoryType } from './ops.ts'
 
 export interface Creation {
@@ -50,6 +51,7 @@ export interface RecordParts {
   access: GCounter
   votes: Map<AuthorId, Register<Vote>>
   contentDeltas: GSet<DeltaId>
+  origins: GSet<OriginElement>
   updated: Stamp | null
 }
 
@@ -98,6 +100,8 @@ export const MERGE_TABLE: { readonly [P in keyof RecordParts]: Lattice<RecordPar
   votes: mapLattice(lwwRegister<Vote, Stamp>(compareStamps)),
   /** The deltas that ever set the content; the version is their number. */
   contentDeltas: gSetLattice<DeltaId>(),
+  /** Grow-only: a claim once made stands, so that nobody writes a better one over it. */
+  origins: gSetLattice<OriginElement>(),
   /** The latest stamp of any operation. */
   updated: optional(laterStamp)
 }
@@ -122,7 +126,8 @@ const NOTHING: Readonly<Pick<RecordParts, Collection>> = {
   confidence: untouchable(emptyMaxMap()),
   access: untouchable(emptyGCounter()),
   votes: untouchable(new Map()),
-  contentDeltas: untouchable(emptyGSet())
+  contentDeltas: untouchable(emptyGSet()),
+  origins: untouchable(emptyGSet())
 }
 
 function untouchable<C extends object>(collection: C): C {
@@ -193,6 +198,9 @@ export function applyOp(record: RecordState, op: KnownOp, stamp: Stamp, epoch: E
       votes.set(stamp.author, laterOf(votes.get(stamp.author), vote, compareStamps))
       return
     }
+    case 'origin':
+      addElement(ownPart(record, 'origins'), originOf(stamp.author, op.origin, op.agent))
+      return
     default:
       unreachable(op)
   }

@@ -16,8 +16,9 @@ import { largest } from '../crdt/max-register.ts'
 import { liveElements } from '../crdt/or-set.ts'
 import { compareCodePoints } from '../crdt/text-order.ts'
 import { hlcMs, type AuthorId, type SpaceId } from './ids.ts'
-import type { Claimed, MemoryView, VoteView } from './memory-view.ts'
+import type { Claimed, MemoryView, OriginView, VoteView } from './memory-view.ts'
 import { BASIS_POINTS, KINDS, type Field, type Kind } from './ops.ts'
+import { compareOrigins, parseOrigin } from './origin.ts'
 import type { RecordState } from './record.ts'
 
 export interface ViewOptions {
@@ -52,6 +53,7 @@ export function viewRecord(record: RecordState, options: ViewOptions): MemoryVie
     related: linksOf(record, record.related),
     parents: linksOf(record, record.parents),
     supersedes: linksOf(record, record.supersedes),
+    origins: originsOf(record),
     importance: claimedOf(record.importance, options.roster),
     confidence: claimedOf(record.confidence, options.roster),
     accessCount: counterValue(record.access),
@@ -131,4 +133,12 @@ function votesOf(record: RecordState): VoteView[] {
       reason: value.reason,
       atMs: hlcMs(stamp.hlc)
     }))
+}
+
+/** By author, class and agent: the order of their encodings. */
+function originsOf(record: RecordState): OriginView[] {
+  return [...record.origins]
+    .map(parseOrigin)
+    .sort(compareOrigins)
+    .map(({ author, origin, agent }) => ({ peer: authorToPeerId(author), class: origin, agent }))
 }

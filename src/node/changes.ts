@@ -47,7 +47,13 @@ export function changeOf(hasher: Hasher, arrival: Arrival, delta: VerifiedDelta)
 
 export async function readChanges(
   ports: { store: Store; crypto: Hasher; watch?: DeltaWatch },
-  request: { cursor?: string; limit?: number; spaces?: ReadonlySet<SpaceId> },
+  request: {
+    cursor?: string
+    limit?: number
+    spaces?: ReadonlySet<SpaceId>
+    /** Which of them are told; all when omitted. */
+    only?: (delta: VerifiedDelta) => boolean
+  },
   newest: Arrival
 ): Promise<ChangesAnswer> {
   // The end of the log, for those who only want what comes from now on.
@@ -77,8 +83,9 @@ export async function readChanges(
   wanted.forEach((place, index) => {
     const value = values[index]
     const delta = value === undefined ? undefined : restoreDelta(value, ports.crypto)
-    if (delta?.ok === true) changes.push(changeOf(ports.crypto, place.arrival, delta.value))
-    else ports.watch?.suspect(place.space, place.id, place.ms)
+    if (delta?.ok === true) {
+      if (request.only?.(delta.value) ?? true) changes.push(changeOf(ports.crypto, place.arrival, delta.value))
+    } else ports.watch?.suspect(place.space, place.id, place.ms)
   })
   const cursor = places.at(-1)?.arrival ?? newest
   return { changes, cursor: String(cursor), more: cursor < newest }

@@ -116,15 +116,17 @@ export async function readFingerprints(
   ids: readonly DeltaId[]
 ): Promise<Map<DeltaId, Fingerprint>> {
   const found = new Map<DeltaId, Fingerprint>()
+  // One delta may have written all records of a page: it is read and hashed once.
+  const distinct = [...new Set(ids)]
   const rows = await readRecords(
     ports,
     space,
-    ids.map((id) => ({ id }))
+    distinct.map((id) => ({ id }))
   )
   for (const [index, row] of rows.entries()) {
     const parts = row === undefined ? undefined : decodeDeltaParts(row, ports.crypto, { prunedAllowed: true })
     if (parts?.ok === true) found.set(parts.value.id, parts.value.fingerprint)
-    if (parts?.ok === false) ports.watch?.suspect(space, ids[index] as DeltaId)
+    if (parts?.ok === false) ports.watch?.suspect(space, distinct[index] as DeltaId)
   }
   return found
 }

@@ -17,6 +17,7 @@ import type * as api from './api.ts'
 import { equivocatorsOf } from './audit.ts'
 import { Ballots } from './ballots.ts'
 import { CloneWatch } from './clone-watch.ts'
+import { Care } from './care.ts'
 import { Checkpoints } from './checkpoint.ts'
 import { Events } from './events.ts'
 import { Frontiers } from './frontiers.ts'
@@ -42,14 +43,21 @@ import { Soundness, type SoundnessPorts } from './soundness.ts'
 import type { Space } from './space.ts'
 import { Spaces } from './spaces.ts'
 import { Storms } from './storms.ts'
+import { makeTrust, type Trust } from './trust.ts'
 import { tell, tellResurrected } from './tell.ts'
 import { Unoffered } from './unoffered.ts'
 import { Upkeep } from './upkeep.ts'
+import { Publisher, type SharedPanes } from './publisher.ts'
+import { Vectors, type VectorPanes } from './vectors.ts'
 import { notHeld, Waiting } from './waiting.ts'
 import { readOnly, Writer } from './writer.ts'
 import { Writes } from './writes.ts'
 
 export interface NodePorts extends SoundnessPorts {
+  /** Absent: recall goes by words alone. */
+  readonly vectors?: VectorPanes
+  /** Absent: no other process searches what this daemon knows. */
+  readonly shared?: SharedPanes
   /** Bytes of this process, for status. */
   readonly processMemory: () => { rssBytes: number; heapBytes: number }
 }
@@ -67,8 +75,11 @@ export abstract class Engine {
   readonly #signer: GroupSigner
   protected readonly writer: Writer
   protected readonly records: Records
-  readonly #items: Items
+  protected readonly items: Items
+  protected readonly trust: Trust
   readonly #ballots: Ballots
+  protected readonly vectors: Vectors | undefined
+  protected readonly publisher: Publisher | undefined
   protected readonly indexer: Indexer
   protected readonly intake: Intake
   readonly #sender: Sender
@@ -76,6 +87,7 @@ export abstract class Engine {
   protected readonly clones: CloneWatch
   protected readonly reads: Reads
   protected readonly writes: Writes
+  protected readonly care: Care
   protected readonly reconciliation: Reconciliation
   protected readonly waiting: Waiting
   protected readonly frontiers: Frontiers
@@ -115,22 +127,17 @@ export abstract class Engine {
     this.spaceTable = new Spaces(options.spaces.map((space) => this.#makeSpace(space)))
     const spaces = this.spaceTable
     this.#ballots = new Ballots(options.ballot.voters)
-    this.#items = new Items(
-      { roster: options.ballot.voters, replicas: options.sync.replicas },
-      { store, crypto, clock, records: this.records, watch }
+    this.trust = makeTrust(
+      { self: toHex(crypto.publicKey), peer: this.peer, newcomers: options.trust.newcomers },
+      { store, clock, logger, records: this.records, ballots: this.#ballots, spaces, indexer: () => this.indexer }
     )
-    const shared = {
-      store,
-      crypto,
-      clock,
-      random,
-      logger,
-      metrics,
-      records: this.records,
-      items: this.#items,
-      spaces,
-      watch
-    }
+    const { judge, repeats, echoes } = this.trust
+    this.items = new Items(
+      { roster: options.ballot.voters, replicas: options.sync.replicas },
+      { store, crypto, clock, records: this.records, judge, watch }
+    )
+    const { records, items } = this
+    const shared = { store, crypto, clock, random, logger, metrics, records, items, spaces, judge, watch }
     this.events = new Events({ clock, logger })
     const { startedAtMs } = this
     this.clones = new CloneWatch(
@@ -138,7 +145,10 @@ export abstract class Engine {
       { logger, metrics, events: this.events }
     )
     const isBusy = (): boolean => this.writer.queued + this.intake.delivering > 0
-    this.indexer = new Indexer({ ...shared, ballots: this.#ballots, isBusy })
+    this.vectors = ports.vectors && new Vectors(ports.vectors, { ...shared, isBusy })
+    this.publisher = ports.shared && new Publisher(ports.shared, { ...shared, events: this.events, isBusy })
+    const listeners = { texts: this.vectors, states: this.publisher }
+    this.indexer = new Indexer({ ...shared, ...listeners, repeats, ballots: this.#ballots, isBusy })
     this.intake = new Intake({ crypto, writer: this.writer, network, metrics, logger })
     this.#sender = new Sender({ network, clock, metrics, logger }, (space, ids) => {
       for (const id of ids) space.unoffered.offered(id)
@@ -146,30 +156,27 @@ export abstract class Engine {
     this.#readingCounts = new ReadingCounts({ records: this.records, writer: this.writer, logger })
     this.reads = new Reads(
       { searchLimit: options.recall.limit },
-      { ...shared, indexer: this.indexer, ballots: this.#ballots },
-      (places) => this.#readingCounts.note(places)
+      { ...shared, indexer: this.indexer, ballots: this.#ballots, ...(this.vectors && { vectors: this.vectors }) },
+      (places, session) => {
+        this.#readingCounts.note(places)
+        this.care.recalled(places, session)
+        echoes.note(places, session)
+      }
     )
     const { intake, writer, events } = this
     this.reconciliation = new Reconciliation(options.sync, { ...shared, network, intake, writer, events })
     this.waiting = new Waiting({ clock, reconciliation: this.reconciliation })
     this.frontiers = new Frontiers({ store, spaces })
     this.writes = new Writes(
-      { replicas: options.sync.replicas, promotionThreshold: options.promotion.threshold },
+      { replicas: options.sync.replicas },
       {
-        crypto,
-        items: this.#items,
-        records: this.records,
-        spaces,
-        writer: this.writer,
-        reads: this.reads,
-        awaitHolders: async (space, arrival, count, timeoutMs) => {
-          const goals = [{ space, through: arrival }]
-          if (await this.waiting.until(goals, { minPeers: count }, timeoutMs)) return
-          const hint = 'It is on this disk and will spread when peers are reachable; see `chrysalis sync`.'
-          throw notHeld(goals, { minPeers: count }, timeoutMs, { hint, stateTouched: true })
-        }
+        ...{ ...shared, repeats, echoes, indexer: this.indexer, writer: this.writer, reads: this.reads },
+        promote: (place, to, how) => this.care.written(place, to, how),
+        awaitHolders: (space, arrival, count, timeoutMs) => this.#awaitHolders(space, arrival, count, timeoutMs)
       }
     )
+    const care = { indexer: this.indexer, writer: this.writer, reads: this.reads, writes: this.writes }
+    this.care = new Care(options, { ...shared, ...care })
     this.#checkpoints = new Checkpoints(options.tree ?? {}, {
       ...shared,
       spaces: () => this.spaceTable.all,
@@ -180,6 +187,13 @@ export abstract class Engine {
       { accessIntervalMs: options.access.intervalMs },
       { ...shared, writer: this.writer, readingCounts: this.#readingCounts, storms: this.#storms }
     )
+  }
+
+  async #awaitHolders(space: Space, arrival: number, count: number, timeoutMs: number): Promise<void> {
+    const goals = [{ space, through: arrival }]
+    if (await this.waiting.until(goals, { minPeers: count }, timeoutMs)) return
+    const hint = 'It is on this disk and will spread when peers are reachable; see `chrysalis sync`.'
+    throw notHeld(goals, { minPeers: count }, timeoutMs, { hint, stateTouched: true })
   }
 
   /** The parts it speaks to are made later, and asked only when the engine runs. */
@@ -224,6 +238,7 @@ export abstract class Engine {
     const { network } = this.ports
     const rebuilt = await this.soundness.prepare(this.options.salvaged ?? [])
     await this.#restore()
+    await this.trust.book.load()
     // Tables made anew prove nothing about what was lost: the own log may be shorter than it was.
     if ((await this.hooks.mayKeepEpoch?.(this.progress())) === false || rebuilt) this.#drawEpoch()
     const full = await this.#recordStart()
@@ -244,7 +259,10 @@ export abstract class Engine {
     this.reconciliation.start()
     await network.start()
     this.#upkeep.start()
+    await this.care.start()
     this.indexer.rebuild(this.spaceTable.all)
+    this.vectors?.start(this.indexer)
+    this.publisher?.start(this.indexer, [this.#epoch, ...this.options.ballot.voters].join(' '))
     await this.soundness.start()
     if (full !== undefined) this.storeFailed(full)
     if (this.failure === undefined) this.state = 'ready'
@@ -424,6 +442,7 @@ export abstract class Engine {
   async #stop(): Promise<void> {
     this.#cancelReopen?.()
     await this.#reopening
+    await this.care.stop()
     await this.#upkeep.stop()
     // Sessions end when the network closes their channels: a peer that is silent must not hold up the stop.
     this.waiting.stop()
@@ -443,6 +462,8 @@ export abstract class Engine {
     await this.#checkpoints.stop()
     await this.#upkeep.writeStorms(true)
     await this.indexer.stop()
+    await this.vectors?.stop()
+    await this.publisher?.stop()
   }
 
   get epoch(): Epoch {
@@ -458,6 +479,7 @@ export abstract class Engine {
   async idle(): Promise<void> {
     await this.writer.idle()
     await this.indexer.settled()
+    await this.vectors?.settled()
   }
 
   /** Resolves once the index holds every stored record. */

@@ -69,6 +69,8 @@ function describe(op: Exclude<Op, { op: 'unknown' }>): string {
       return `${op.op} ${op.value / BASIS_POINTS}`
     case 'access':
       return `accessed ${op.total} times`
+    case 'origin':
+      return `said where it came from: ${op.origin}`
     case 'vote':
       return `vote ${op.verdict} ${op.confidence / BASIS_POINTS}`
   }

@@ -21,12 +21,28 @@ import type { RecallDoc } from '../recall/recall-doc.ts'
 import { RecallIndex } from '../recall/recall-index.ts'
 import type { Ballots } from './ballots.ts'
 import type { Items } from './items.ts'
+import { recallDocOf } from './recall-docs.ts'
 import type { Records, StoredRecord } from './records.ts'
+import type { Repeats } from './repeats.ts'
 import { bounded } from './restore.ts'
-import { parseRecordValue } from './rows.ts'
+import { parseRecordValue, type Arrival } from './rows.ts'
 import type { Space } from './space.ts'
 import type { Spaces } from './spaces.ts'
+import type { TrustJudge } from './trust-judge.ts'
 import { keyAfter, prefixEnd } from '../ports/store.ts'
+
+/** Hears which text each record shows, as soon as the index knows it. */
+export interface TextListener {
+  /** `content`: null when there is nothing to be found by, as in a retracted record. */
+  put(space: Space, id: RecordId, content: string | null): void
+  removed(space: Space, id: RecordId): void
+}
+
+/** Hears which state each record is in, as soon as the index knows it. */
+export interface StateListener {
+  put(space: Space, id: RecordId, state: Arrival, doc: RecallDoc): void
+  removed(space: Space, id: RecordId): void
+}
 
 export interface IndexerPorts {
   readonly store: Store
@@ -35,6 +51,10 @@ export interface IndexerPorts {
   readonly records: Records
   readonly items: Items
   readonly ballots: Ballots
+  readonly judge: TrustJudge
+  readonly repeats?: Repeats
+  readonly texts?: TextListener | undefined
+  readonly states?: StateListener | undefined
   /** Whether deltas or writes are on their way to the disk: they come first. Default: never. */
   readonly isBusy?: () => boolean
 }
@@ -77,6 +97,7 @@ export class Indexer {
   #turning: Promise<number> | undefined
   /** Records taken out of the queues and not in the index yet. */
   #inTurn = 0
+  #turnIds: readonly RecordId[] = []
   #rebuilding: Promise<void> | undefined
   #complete = false
   #stopped = false
@@ -91,6 +112,13 @@ export class Indexer {
 
   get behind(): number {
     return this.#fresh + this.#backlog + this.#inTurn
+  }
+
+  /** Whether a record that is not in the index may be stored all the same, and on its way. */
+  awaits(space: string, id: RecordId): boolean {
+    if (!this.#complete || this.#turnIds.includes(id)) return true
+    const waiting = this.#waiting.get(space)
+    return waiting !== undefined && (waiting.fresh.has(id) || waiting.backlog.has(id))
   }
 
   /** Records of the space that have content to show. */
@@ -208,6 +236,7 @@ export class Indexer {
     if (turn === undefined) return 0
     const { space, ids, states } = turn
     this.#inTurn = ids.length
+    this.#turnIds = ids
     try {
       const missing = ids.filter((_, i) => states[i] === undefined)
       const read = missing.length === 0 ? [] : await this.#read(space, missing)
@@ -224,6 +253,7 @@ export class Indexer {
       throw error
     } finally {
       this.#inTurn = 0
+      this.#turnIds = []
     }
   }
 
@@ -288,34 +318,20 @@ export class Indexer {
     if (record === undefined || view === undefined) {
       if (known) {
         this.index.remove(id, space.id)
+        this.#ports.judge.drop(space.id, id)
+        this.#ports.texts?.removed(space, id)
+        this.#ports.states?.removed(space, id)
         this.#recordCounts.set(space.id, this.recordCount(space.id) - 1)
       }
       return
     }
-    const doc: RecallDoc = {
-      id,
-      space: space.id,
-      key: view.key,
-      documentType: view.documentType,
-      memoryType: view.memoryType,
-      kind: view.kind,
-      path: view.path,
-      tags: view.tags,
-      author: view.author,
-      createdAt: view.createdAt,
-      updatedAt: view.updatedAt,
-      importance: view.importance?.effective ?? null,
-      confidence: view.confidence?.effective ?? null,
-      accessCount: view.accessCount,
-      pinned: view.pinned,
-      validFrom: view.validFrom,
-      validTo: view.validTo,
-      expiresAt: view.expiresAt,
-      retracted: view.retracted !== null,
-      validated: view.votes.length > 0 && this.#ports.ballots.count(record.state).status === 'validated',
-      supersedes: view.supersedes
-    }
+    const validated = this.#ports.judge.validated(record.state)
+    this.#ports.judge.note(view, validated)
+    this.#ports.repeats?.note(view)
+    const doc = recallDocOf(view, validated)
     this.index.upsert(doc, view.content ?? '')
+    this.#ports.texts?.put(space, id, view.retracted === null ? view.content : null)
+    this.#ports.states?.put(space, id, record.lastArrival, doc)
     if (!known) this.#recordCounts.set(space.id, this.recordCount(space.id) + 1)
   }
 

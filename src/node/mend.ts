@@ -7,7 +7,7 @@
  *   history   the delta: does it touch the record?              arrival  the range row that names it
  *   author    the delta: is this its place in the chain?        proof    the author rows of the position
  *   link      the record it comes from                          heads    the newest deltas of the space
- *   leaf, receipt, pending, audit, quarantine, the rest of meta: dropped. They are made again by their owners, or tell
+ *   leaf, receipt, pending, audit, quarantine, embedding, the rest of meta: dropped. They are made again by their owners, or tell
  *   less (a peer counts as holding nothing, a delta held ahead of its time comes again with the next session).
  *
  * It reads and judges; writing is the business of node/sound-store.ts. A delta row is never made up here: peers have it
@@ -104,6 +104,7 @@ export class Mender {
       case 'pending':
       case 'audit':
       case 'quarantine':
+      case 'embedding':
         return NONE
       case 'delta':
         return LATER
@@ -198,6 +199,8 @@ export class Mender {
     if (name === 'schema') return LATER
     // A mark that cannot be read is still a mark: the work is begun again.
     if (name === asciiOf(META.rebuilding)) return EMPTY
+    // A list of opinions that was lost is not an empty list: nobody may become trusted by it (node/trust-book.ts).
+    if (name === asciiOf(META.trust)) return EMPTY
     const space = /^heads\/([0-9a-f]{32})$/.exec(name)?.[1]
     if (space === undefined) return NONE
     const row = await headsRow(this.#ports, space)

@@ -6,7 +6,10 @@ import type { PeerInfo } from '../ports/network.ts'
 import { estimate } from '../sync/estimate.ts'
 import type * as api from './api.ts'
 import { readChanges } from './changes.ts'
+import { contextDigest } from './context-digest.ts'
+import { embedPending, embedPut, embedStatus, embedTest } from './embed-doors.ts'
 import { Engine } from './engine.ts'
+import { review } from './review.ts'
 import { statsOf } from './stats.ts'
 import { spaceInfo, statusOf } from './status.ts'
 import { syncNow, syncStatus, syncWait, type SyncParts } from './sync-doors.ts'
@@ -25,13 +28,17 @@ export class Node extends Engine implements api.NodeApi {
       index: this.reads.indexState(),
       intake: this.intake,
       writer: this.writer,
+      publishing: this.publisher?.behind,
       state: this.state,
       failure: this.failure,
       notices: [
         ...(this.hooks.notices?.() ?? []),
         ...this.clones.reasons(),
         ...this.reconciliation.reasons(),
-        ...this.soundness.reasons()
+        ...this.soundness.reasons(),
+        ...(this.vectors?.reasons() ?? []),
+        ...(this.publisher?.reasons() ?? []),
+        ...this.trust.book.reasons()
       ],
       disk: this.hooks.disk?.() ?? null,
       startedAtMs: this.startedAtMs,
@@ -59,8 +66,8 @@ export class Node extends Engine implements api.NodeApi {
     return this.writes.addMany(requests, options)
   }
 
-  get(ids: readonly string[], space?: string): Promise<(api.MemoryItem | null)[]> {
-    return this.reads.get(ids, space)
+  get(ids: readonly string[], space?: string, options?: api.GetOptions): Promise<(api.MemoryItem | null)[]> {
+    return this.reads.get(ids, space, options)
   }
 
   async resolve(reference: string, space?: string): Promise<string> {
@@ -69,6 +76,10 @@ export class Node extends Engine implements api.NodeApi {
 
   search(request: api.SearchRequest): Promise<api.SearchAnswer> {
     return this.reads.search(request)
+  }
+
+  context(request: api.ContextRequest): Promise<api.ContextAnswer> {
+    return contextDigest({ ...this.ports, reads: this.reads, newest: this.writer.storedArrival }, request)
   }
 
   list(request: api.ListRequest): Promise<api.ListAnswer> {
@@ -113,6 +124,47 @@ export class Node extends Engine implements api.NodeApi {
     return statsOf({ ...this.ports, indexer: this.indexer }, this.spaceTable.among(space))
   }
 
+  promote(request: api.PromoteRequest, options?: api.WriteOptions): Promise<api.PromoteAnswer> {
+    return this.care.promote(request, options)
+  }
+
+  consolidate(request: api.ConsolidateRequest): Promise<api.ConsolidateAnswer> {
+    return this.care.consolidate(request)
+  }
+
+  undo(request: Parameters<api.NodeApi['undo']>[0], options?: api.WriteOptions): Promise<api.UndoAnswer> {
+    return this.care.undo(request, options)
+  }
+
+  restore(request: Parameters<api.NodeApi['restore']>[0], options?: api.WriteOptions): Promise<api.WriteReceipt> {
+    return this.care.restore(request, options)
+  }
+
+  rot(request: Parameters<api.NodeApi['rot']>[0]): Promise<api.RotReport> {
+    return this.care.rot(request)
+  }
+
+  trustList(): api.TrustList {
+    return this.trust.book.list()
+  }
+
+  trustPeer({ peer, tier, reason }: api.TrustRequest): Promise<api.TrustEntry> {
+    return this.trust.book.set(peer, tier, reason)
+  }
+
+  review(request: api.ReviewRequest): Promise<api.ReviewAnswer> {
+    return review(
+      {
+        indexer: this.indexer,
+        items: this.items,
+        judge: this.trust.judge,
+        spaces: this.spaceTable,
+        clock: this.ports.clock
+      },
+      request
+    )
+  }
+
   vote(request: Parameters<api.NodeApi['vote']>[0], options?: api.WriteOptions): Promise<api.WriteReceipt> {
     return this.writes.vote(request, options)
   }
@@ -131,6 +183,26 @@ export class Node extends Engine implements api.NodeApi {
     limit?: number
   }): Promise<{ ids: string[]; cursor: string | null }> {
     return this.reads.deltaIds(request)
+  }
+
+  // --- NodeApi: embeddings
+
+  embedStatus(): api.EmbedStatus {
+    return embedStatus(this.vectors)
+  }
+
+  embedTest(text: string): Promise<api.EmbedTest> {
+    return embedTest(this.vectors, text)
+  }
+
+  async embedPending({ limit }: { limit?: number }): Promise<api.EmbedPending> {
+    // What was just learnt waits as well.
+    await this.indexer.catchUp()
+    return embedPending(this.vectors, limit)
+  }
+
+  embedPut(request: api.EmbedPut): Promise<{ accepted: number; waiting: number }> {
+    return embedPut(this.vectors, request)
   }
 
   // --- NodeApi: peers and sync

@@ -67,10 +67,23 @@ export interface NodeOptions {
   readonly promotion: {
     /** 0 to 1: importance at which a working memory is promoted to a shared one. Default 0.7. */
     readonly threshold: number
+    /** Distinct sessions that must recall a working memory until it is promoted. Default 2; 0: recalling promotes nothing. */
+    readonly sessions: number
+  }
+  readonly consolidation: {
+    /** Milliseconds between two consolidations of all spaces. Default 0: only when somebody asks. */
+    readonly intervalMs: number
   }
   readonly ballot: {
     /** Who may vote, by raw key. Empty: every tally is unverified. Must be the same list on every daemon. */
     readonly voters: readonly AuthorId[]
+  }
+  readonly trust: {
+    /**
+     * What is thought of an author nobody has an opinion of. `known` (default): whoever was let in is heard. `unknown`:
+     * not recalled until somebody says otherwise.
+     */
+    readonly newcomers: 'known' | 'unknown'
   }
   readonly access: {
     /** How often counted reads are told to the others. Default 600,000: a search must never be a network write. */
@@ -85,7 +98,7 @@ export interface NodeOptions {
 
 export const NODE_DEFAULTS: Pick<
   NodeOptions,
-  'sync' | 'store' | 'ballot' | 'access' | 'storm' | 'recall' | 'promotion'
+  'sync' | 'store' | 'ballot' | 'access' | 'storm' | 'recall' | 'promotion' | 'consolidation' | 'trust'
 > = {
   sync: {
     mode: 'streaming',
@@ -104,8 +117,10 @@ export const NODE_DEFAULTS: Pick<
   },
   store: { durability: 'fsync', groupCommitWindowMs: 0 },
   recall: { limit: 10 },
-  promotion: { threshold: 0.7 },
+  promotion: { threshold: 0.7, sessions: 2 },
+  consolidation: { intervalMs: 0 },
   ballot: { voters: [] },
+  trust: { newcomers: 'known' },
   access: { intervalMs: 600_000 },
   storm: { writes: 100, windowMs: 10_000 }
 }

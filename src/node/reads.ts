@@ -9,10 +9,13 @@ import type { Hasher, Verifier } from '../ports/crypto.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Store } from '../ports/store.ts'
 import type { ListPosition, RecallFilters as IndexFilters } from '../recall/recall-doc.ts'
+import type { RecallRequest } from '../recall/recall-index.ts'
 import { splitRangeKey } from '../sync/replica.ts'
 import type {
   DigestAnswer,
+  GetOptions,
   HistoryEntry,
+  IndexState,
   LineageNode,
   ListAnswer,
   ListRequest,
@@ -24,14 +27,20 @@ import type {
   TallyAnswer,
   VerifyReport
 } from './api.ts'
+import { itemAsOf, PastSearch } from './as-of.ts'
 import { stateDigest, verifyStored } from './audit.ts'
 import type { Ballots } from './ballots.ts'
+import { fillBudget } from './budget.ts'
 import type { DeltaWatch } from './deltas.ts'
 import { historyOf, lineageOf } from './history.ts'
 import type { Indexer } from './indexer.ts'
 import type { Items } from './items.ts'
 import type { Records } from './records.ts'
+import type { Space } from './space.ts'
 import { resolveRecord, type Place, type Spaces } from './spaces.ts'
+import { trustAtLeast } from './trust-filter.ts'
+import type { TrustJudge } from './trust-judge.ts'
+import type { VectorMatch, Vectors } from './vectors.ts'
 
 export interface ReadPorts {
   readonly store: Store
@@ -42,10 +51,36 @@ export interface ReadPorts {
   readonly indexer: Indexer
   readonly ballots: Ballots
   readonly spaces: Spaces
+  readonly judge: TrustJudge
+  readonly vectors?: Vectors
   readonly watch?: DeltaWatch
 }
 
 const LIST_DEFAULT = 50
+const VECTORS_WANTED = 100
+/** The filters that the index judges; `verifiedOnly` needs the store. */
+const INDEX_FILTERS = [
+  ...([
+    'spaces',
+    'kinds',
+    'memoryTypes',
+    'documentTypes',
+    'tagsAll',
+    'tagsAny',
+    'authors',
+    'sinceMs',
+    'untilMs'
+  ] as const),
+  ...([
+    'minImportance',
+    'validatedOnly',
+    'pinnedOnly',
+    'path',
+    'includeExpired',
+    'includeRetracted',
+    'includeSuperseded'
+  ] as const)
+]
 const LINEAGE_DEPTH_DEFAULT = 8
 const LINEAGE_DEPTH_MAX = 64
 const IDS_PAGE_MAX = 10_000
@@ -54,9 +89,13 @@ export class Reads {
   readonly #ports: ReadPorts
   readonly #searchLimit: number
   /** Hears which records an answer showed, so that reads can be counted. */
-  readonly #shown: (places: readonly Place[]) => void
+  readonly #shown: (places: readonly Place[], session: string | undefined) => void
 
-  constructor(options: { searchLimit: number }, ports: ReadPorts, shown: (places: readonly Place[]) => void) {
+  constructor(
+    options: { searchLimit: number },
+    ports: ReadPorts,
+    shown: (places: readonly Place[], session: string | undefined) => void
+  ) {
     this.#searchLimit = options.searchLimit
     this.#ports = ports
     this.#shown = shown
@@ -66,7 +105,7 @@ export class Reads {
     return resolveRecord(this.#ports, this.#ports.spaces, reference, space)
   }
 
-  async get(ids: readonly string[], space?: string): Promise<(MemoryItem | null)[]> {
+  async get(ids: readonly string[], space?: string, { asOfMs }: GetOptions = {}): Promise<(MemoryItem | null)[]> {
     for (const id of ids) {
       if (isHex(id, 32)) continue
       throw new ChrysalisError('invalid_argument', `'${id}' is not a full memory id`, {
@@ -79,56 +118,103 @@ export class Reads {
       if (one.replica.tree.count === 0) continue
       const open = ids.flatMap((_, index) => (answers[index] === null ? [index] : []))
       if (open.length === 0) break
-      const items = await this.#ports.items.load(
-        one,
-        open.map((index) => ids[index] as string)
-      )
+      const wanted = open.map((index) => ids[index] as string)
+      const items = await (asOfMs === undefined ? this.#ports.items.load(one, wanted) : this.#then(one, wanted, asOfMs))
       items.forEach((item, i) => {
-        if (item !== undefined) answers[open[i] as number] = item
+        if (item !== undefined && item !== null) answers[open[i] as number] = item
       })
     }
     return answers
   }
 
+  async #then(space: Space, ids: readonly string[], asOfMs: number): Promise<(MemoryItem | null)[]> {
+    const items: (MemoryItem | null)[] = []
+    for (const id of ids) items.push(await itemAsOf(this.#ports, space, id, asOfMs))
+    return items
+  }
+
   async search(request: SearchRequest): Promise<SearchAnswer> {
+    const answer = await this.find(request)
+    this.noteShown(answer.items, request.session)
+    return answer
+  }
+
+  /** As `search`, but nobody is taken to have seen it. */
+  async find(request: SearchRequest): Promise<SearchAnswer> {
     if (utf8(request.query).length > LIMITS.queryBytesMax) {
       throw new ChrysalisError('too_large', `the query is longer than ${LIMITS.queryBytesMax} bytes`, {
         hint: 'Ask with a few words or a sentence.'
       })
     }
-    const { indexer, clock } = this.#ports
-    await indexer.catchUp()
-    const limit = clampLimit(request.limit, this.#searchLimit)
-    const { hits, dropped } = indexer.index.search({
-      query: request.query,
-      filters: this.#filters(request),
-      limit,
-      ranking: request.ranking ?? 'fused',
-      explain: request.explain ?? false,
-      nowMs: clock.nowMs()
-    })
-    const items = await this.#loadMany(hits)
+    const { asOfMs } = request
+    const { indexer } = this.#ports
+    const [vectorHits] = await Promise.all([this.#vectorHits(request), indexer.catchUp()])
+    const question = this.#question(request, vectorHits)
+    const past = asOfMs === undefined ? undefined : new PastSearch(this.#ports, indexer.index, request.query, asOfMs)
+    const found = past === undefined ? indexer.index.search(question) : await past.search(question)
+    const loaded = await (past === undefined ? this.#loadMany(found.hits) : past.load(found.hits))
     const answers: SearchHit[] = []
     let unverified = 0
-    for (const hit of hits) {
-      const item = items.get(hit.space + hit.id)
+    for (const hit of found.hits) {
+      const item = loaded.get(hit.space + hit.id)
       if (item === undefined) continue
       if (request.verifiedOnly === true && !item.verified) {
         unverified++
         continue
       }
-      answers.push({ ...item, score: hit.score, ...(hit.why === undefined ? {} : { why: hit.why }) })
+      const { score, why } = hit
+      answers.push(Object.assign(item, why === undefined ? { score } : { score, why }))
     }
-    this.#shown(answers.map((item) => ({ space: this.#ports.spaces.find(item.space), id: item.id })))
-    return { items: answers, index: this.indexState(), dropped: dropped + unverified }
+    const { items, usedTokens, overflow } = fillBudget(answers, request.budgetTokens)
+    const dropped = found.dropped + unverified + answers.length - items.length
+    return { items, index: this.indexState(), dropped, hidden: found.hidden, usedTokens, overflow }
   }
 
-  indexState(): SearchAnswer['index'] {
+  /** Somebody has been shown these. */
+  noteShown(items: readonly MemoryItem[], session: string | undefined): void {
+    this.#shown(
+      items.map((item) => ({ space: this.#ports.spaces.find(item.space), id: item.id })),
+      session
+    )
+  }
+
+  #question(request: SearchRequest, vectorHits: readonly VectorMatch[]): RecallRequest {
+    const { query, ranking, explain, modes, mmr } = request
+    return {
+      query,
+      filters: this.#filters(request),
+      limit: clampLimit(request.limit, this.#searchLimit),
+      ranking: ranking ?? 'fused',
+      explain: explain ?? false,
+      vectorHits,
+      nowMs: this.#ports.clock.nowMs(),
+      ...trustAtLeast(this.#ports.judge, request.minTrust ?? 'known'),
+      ...(modes === undefined ? {} : { modes }),
+      ...(mmr === undefined ? {} : { mmr })
+    }
+  }
+
+  /** What is near in meaning, in all spaces. Whoever filters needs more of them, because the filter comes later. */
+  async #vectorHits(request: SearchRequest): Promise<readonly VectorMatch[]> {
+    const { vectors } = this.#ports
+    if (vectors === undefined || request.query.trim() === '') return []
+    if (request.modes !== undefined && !request.modes.includes('vector')) return []
+    const isFiltered = Object.keys(this.#filters(request)).length > 0
+    return vectors.near(request.query, isFiltered ? LIMITS.recallCandidatesMax : VECTORS_WANTED)
+  }
+
+  indexState(): IndexState {
     const { indexer, spaces } = this.#ports
     let records = 0
     for (const space of spaces.all) records += indexer.recordCount(space.id)
     const complete = indexer.complete && indexer.behind === 0
-    return { state: complete ? 'complete' : 'partial', indexed: indexer.index.size, records: records + indexer.behind }
+    const state = complete ? 'complete' : 'partial'
+    return {
+      state,
+      indexed: indexer.index.size,
+      records: records + indexer.behind,
+      vector: this.#ports.vectors?.state() ?? 'off'
+    }
   }
 
   async list(request: ListRequest): Promise<ListAnswer> {
@@ -139,6 +225,7 @@ export class Reads {
     const docs = indexer.index.list(this.#filters(request), {
       limit,
       nowMs: clock.nowMs(),
+      ...trustAtLeast(this.#ports.judge, request.minTrust ?? 'any'),
       ...(after === undefined ? {} : { after })
     })
     const loaded = await this.#loadMany(docs)
@@ -149,6 +236,19 @@ export class Reads {
     const last = docs.at(-1)
     const cursor = docs.length < limit || last === undefined ? null : `${last.createdAt}.${last.id}`
     return { items, cursor }
+  }
+
+  /** Those of the records that a list with these filters would show, in the order given; at most `limit`. */
+  async among(places: readonly { space: string; id: string }[], request: ListRequest): Promise<MemoryItem[]> {
+    const { indexer, clock } = this.#ports
+    await indexer.catchUp()
+    const docs = indexer.index.among(places, this.#filters(request), {
+      nowMs: clock.nowMs(),
+      ...trustAtLeast(this.#ports.judge, request.minTrust ?? 'any')
+    })
+    const shown = docs.slice(0, clampLimit(request.limit, LIST_DEFAULT))
+    const loaded = await this.#loadMany(shown)
+    return shown.flatMap((doc) => loaded.get(doc.space + doc.id) ?? [])
   }
 
   async history(reference: string, space?: string): Promise<HistoryEntry[]> {
@@ -225,14 +325,17 @@ export class Reads {
   }
 
   #filters(request: RecallFilters): IndexFilters {
-    const { spaces, verifiedOnly: _checkedLater, ...rest } = request
     for (const author of request.authors ?? []) {
       if (parseAuthor(author) !== undefined) continue
       throw new ChrysalisError('invalid_argument', `'${author}' is neither a peer id nor a public key`, {
         hint: 'Peer ids look like 12D3KooW…; see `chrysalis peers`.'
       })
     }
-    return spaces === undefined ? rest : { ...rest, spaces: spaces.map((space) => this.#ports.spaces.find(space).id) }
+    const filters: Record<string, unknown> = {}
+    for (const name of INDEX_FILTERS) if (request[name] !== undefined) filters[name] = request[name]
+    if (request.spaces !== undefined)
+      filters['spaces'] = request.spaces.map((space) => this.#ports.spaces.find(space).id)
+    return filters
   }
 }
 

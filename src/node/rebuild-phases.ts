@@ -76,11 +76,12 @@ const CLEARED: readonly (readonly [Table, Fate])[] = [
   ['quarantine', 'all'],
   ['meta', 'all'],
   ['receipt', 'damaged'],
-  ['audit', 'damaged']
+  ['audit', 'damaged'],
+  ['embedding', 'damaged']
 ]
 const META_KEPT: ReadonlySet<string> = new Set([
   'schema',
-  ...[META.epoch, META.rebuilding, META.positions].map(fromUtf8)
+  ...[META.epoch, META.rebuilding, META.positions, META.trust].map(fromUtf8)
 ])
 
 async function nextPage(context: PhaseContext, table: Table, after: Uint8Array | undefined): Promise<SoundPage> {

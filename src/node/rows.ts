@@ -120,8 +120,12 @@ export const META = {
   checkpoint: utf8('checkpoint'),
   /** The sketch of that set, for large spaces (docs/WIRE.md §9). */
   sketch: (space: SpaceId): Bytes => utf8(`sketch/${space}`),
+  /** JSON: what the owner thinks of other authors (node/trust-book.ts). */
+  trust: utf8('trust'),
   /** JSON: where the scrub goes on (node/scrub.ts). */
   scrub: utf8('scrub'),
+  /** 8 bytes each, sorted: hashes of the sessions that recalled a working memory (node/session-recalls.ts); '' begins all. */
+  recalls: (record: RecordId | ''): Bytes => utf8(`recalls/${record}`),
   /** 40 bytes each: time (8) and id (32) of a causal head of the space. */
   heads: (space: SpaceId): Bytes => utf8(`heads/${space}`)
 } as const

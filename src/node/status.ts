@@ -25,6 +25,8 @@ export interface StatusParts {
   readonly index: NodeStatus['index']
   readonly intake: Intake
   readonly writer: Writer
+  /** Memories on their way into the shared index; undefined where there is none. */
+  readonly publishing: number | undefined
   readonly state: NodeStatus['state']
   readonly failure: string | undefined
   readonly notices: readonly string[]
@@ -73,7 +75,10 @@ export function statusOf(parts: StatusParts): NodeStatus {
     index: parts.index,
     disk: parts.disk,
     durability: options.store.durability === 'fsync' ? 'fsync' : 'memory',
-    queues: { inbox: writer.queued, outbox, verifying: intake.verifying, indexing: indexer.behind },
+    queues: {
+      ...{ inbox: writer.queued, outbox, verifying: intake.verifying, indexing: indexer.behind },
+      ...(parts.publishing === undefined ? {} : { publishing: parts.publishing })
+    },
     refusals: { ...intake.refusals },
     memory: ports.processMemory()
   }

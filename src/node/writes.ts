@@ -4,43 +4,50 @@
  */
 import { assert } from '../base/assert.ts'
 import { ChrysalisError } from '../base/errors.ts'
-import { LIMITS } from '../base/limits.ts'
-import { composeAdd, composeLink, composeRetract, composeRevise, composeVote } from '../memory/compose.ts'
+import { composeLink, composeRetract, composeRevise, composeVote } from '../memory/compose.ts'
 import { hlcMs, type RecordId } from '../memory/ids.ts'
-import { recordIdOfKey, recordIdOfOrdinal } from '../memory/names.ts'
-import type { Op, Relation } from '../memory/ops.ts'
-import type { BallotVerdict } from '../memory/ops.ts'
-import type { Hasher } from '../ports/crypto.ts'
+import type { BallotVerdict, KnownOp, Op, Relation } from '../memory/ops.ts'
+import { originOf } from '../memory/origin.ts'
+import type { RecordState } from '../memory/record.ts'
+import { contentFlags } from '../trust/content-flags.ts'
+import { Adds, type AddPorts } from './adds.ts'
 import type { AddRequest, ReviseRequest, WriteOptions, WriteReceipt } from './api.ts'
-import { syncStateOf, type Items } from './items.ts'
+import { originsOf, refuseSecrets } from './guards.ts'
+import { syncStateOf } from './items.ts'
 import type { Admitted } from './perform.ts'
-import { deservesPromotion, promoted, WORKING_TAG, workingSpace } from './promotion.ts'
 import type { Reads } from './reads.ts'
-import type { Records } from './records.ts'
+import type { Arrival } from './rows.ts'
 import type { Space } from './space.ts'
-import type { Spaces } from './spaces.ts'
 import type { Writer } from './writer.ts'
 
-export interface WritePorts {
-  readonly crypto: Hasher
-  readonly records: Records
-  readonly spaces: Spaces
+export interface WritePorts extends AddPorts {
   readonly writer: Writer
   readonly reads: Reads
-  readonly items: Items
+  /** Makes a shared memory of a working one that has become important enough; undefined for any other. */
+  readonly promote: (
+    place: { space: Space; id: RecordId },
+    to: Space,
+    options: WriteOptions | undefined
+  ) => Promise<RecordId | undefined>
   /** Resolves once `count` peers hold everything up to the arrival; rejects with `timeout`. */
   readonly awaitHolders: (space: Space, arrival: number, count: number, timeoutMs: number) => Promise<void>
 }
 
 export class Writes {
   readonly #ports: WritePorts
-  readonly #options: { readonly replicas: number; readonly promotionThreshold: number }
+  readonly #options: { readonly replicas: number }
   /** Tail of the writes that looked at a record first, by record: two of them never interleave. */
   readonly #turns = new Map<RecordId, Promise<unknown>>()
+  readonly #adds: Adds
 
-  constructor(options: { replicas: number; promotionThreshold: number }, ports: WritePorts) {
+  constructor(options: { replicas: number }, ports: WritePorts) {
     this.#options = options
     this.#ports = ports
+    this.#adds = new Adds(ports, {
+      write: (space, ops) => this.#write(space, ops),
+      acknowledge: (space, arrival, how) => this.#acknowledge(space, arrival, how),
+      receipt: (space, admitted, id) => this.#receipt(space, admitted, id)
+    })
   }
 
   async add(request: AddRequest, options?: WriteOptions): Promise<WriteReceipt> {
@@ -50,46 +57,7 @@ export class Writes {
   }
 
   async addMany(requests: readonly AddRequest[], options?: WriteOptions): Promise<WriteReceipt[]> {
-    if (requests.length === 0) {
-      throw new ChrysalisError('invalid_argument', 'no memories were given', { hint: 'Give at least one item.' })
-    }
-    if (requests.length > LIMITS.addManyItemsMax) {
-      throw new ChrysalisError(
-        'too_large',
-        `${requests.length} memories in one request; at most ${LIMITS.addManyItemsMax}`,
-        {
-          hint: 'Split the list. Nothing was written.'
-        }
-      )
-    }
-    const bySpace = new Map<
-      Space,
-      { ops: Op[]; places: { index: number; key: string | undefined; ordinal: number }[] }
-    >()
-    requests.forEach((request, index) => {
-      const { space: reference, tier, ...asked } = request
-      const working = tier === 'working'
-      // Also for a working memory: where it may be promoted to must exist before anything is written.
-      const named = this.#ports.spaces.find(reference)
-      const space = working ? workingSpace(this.#ports.spaces) : named
-      const item = working ? { ...asked, tags: [...(asked.tags ?? []), WORKING_TAG] } : asked
-      let part = bySpace.get(space)
-      if (part === undefined) bySpace.set(space, (part = { ops: [], places: [] }))
-      const ordinal = part.places.filter((place) => place.key === undefined).length
-      part.ops.push(...composeAdd(item, ordinal))
-      part.places.push({ index, key: item.key, ordinal })
-    })
-    const receipts: WriteReceipt[] = []
-    for (const [space, { ops, places }] of bySpace) {
-      const admitted = await this.#submit(space, ops, options)
-      for (const { index, key, ordinal } of places) {
-        const id =
-          key === undefined
-            ? recordIdOfOrdinal(this.#ports.crypto, admitted.delta.id, ordinal)
-            : recordIdOfKey(this.#ports.crypto, space.id, key.normalize('NFC'))
-        receipts[index] = this.#receipt(space, admitted, id)
-      }
-    }
+    const receipts = await this.#adds.addMany(requests, options)
     for (const [index, request] of requests.entries()) {
       const receipt = receipts[index]
       if (request.tier !== 'working' || receipt === undefined) continue
@@ -101,20 +69,15 @@ export class Writes {
   /** Promotes the record of the receipt when it is a working memory that has become important enough. */
   async #promote(receipt: WriteReceipt, to: Space, options: WriteOptions | undefined): Promise<WriteReceipt> {
     const space = this.#ports.spaces.find(receipt.space)
-    const record = await this.#ports.records.get(space.id, receipt.id)
-    const view = record === undefined ? undefined : this.#ports.items.view(space, record)
-    if (record === undefined || view === undefined || to === space) return receipt
-    if (!deservesPromotion(view, this.#options.promotionThreshold)) return receipt
-    const { id } = await this.add(promoted(view, to), options)
-    // Last, so that a crash in between promotes twice rather than never.
-    await this.#submit(space, composeRevise(record.state, { tagsRemove: [WORKING_TAG] }), undefined)
-    return { ...receipt, promoted: id }
+    const promoted = await this.#ports.promote({ space, id: receipt.id }, to, options)
+    return promoted === undefined ? receipt : { ...receipt, promoted }
   }
 
   async revise(request: ReviseRequest, options?: WriteOptions): Promise<WriteReceipt> {
     const { id: reference, space: spaceReference, ifVersion, ...change } = request
+    refuseSecrets(change, request.allowSecret)
     const { space, id } = await this.#ports.reads.resolve(reference, spaceReference)
-    const { admitted } = await this.#inTurn(id, async () => {
+    const { admitted, echoes } = await this.#inTurn(id, async () => {
       const record = await this.#ports.records.get(space.id, id)
       assert(record !== undefined, 'a resolved record is stored')
       const version = record.state.contentDeltas.size
@@ -128,18 +91,47 @@ export class Writes {
           }
         )
       }
-      return { admitted: await this.#write(space, composeRevise(record.state, change, space.replica.author)) }
+      const ops = composeRevise(record.state, change, space.replica.author)
+      const more = await this.#newWords(space, record.state, ops, request)
+      return { admitted: await this.#write(space, [...ops, ...more]), echoes: more.some((op) => op.op === 'link') }
     })
     // Waiting for peers is not part of the turn: it may take as long as the caller is patient.
-    await this.#acknowledge(space, admitted, options)
-    const receipt = this.#receipt(space, admitted, id)
+    await this.#acknowledge(space, admitted.arrival, options)
+    const flags: string[] = [...contentFlags(request.content ?? ''), ...(echoes ? ['recall_echo'] : [])]
+    const receipt = { ...this.#receipt(space, admitted, id), flags }
     return space.options.shared ? receipt : this.#promote(receipt, this.#ports.spaces.find(undefined), undefined)
+  }
+
+  /** Who writes new words says where these came from, unless that was said of this record before. */
+  async #newWords(
+    space: Space,
+    state: RecordState,
+    ops: readonly KnownOp[],
+    request: ReviseRequest
+  ): Promise<KnownOp[]> {
+    const words = ops.find((op) => op.op === 'set' && op.field === 'content')
+    if (words === undefined || request.content === undefined) return []
+    const { echoes } = this.#ports
+    const cited = new Set([state.id, ...state.parents])
+    const echo = echoes.mayEcho(request.session)
+      ? await echoes.echoOf(request.content, request.session, cited)
+      : undefined
+    const link: KnownOp[] =
+      echo === undefined ? [] : [{ op: 'link', target: words.target, relation: 'parents', value: echo.id }]
+    const basis = echo === undefined ? [] : this.#adds.tiersElsewhere(space, [echo.id])
+    const origins = originsOf(words.target, request, { derived: echo !== undefined, basis })
+    const { author } = space.replica
+    return [
+      ...link,
+      ...origins.filter((op) => op.op !== 'origin' || !state.origins.has(originOf(author, op.origin, op.agent)))
+    ]
   }
 
   async link(
     request: { from: string; to: string; relation: Relation; space?: string },
     options?: WriteOptions
   ): Promise<WriteReceipt> {
+    if (request.relation === 'evidence') refuseSecrets({ to: request.to })
     const { space, id } = await this.#ports.reads.resolve(request.from, request.space)
     const to =
       request.relation === 'evidence'
@@ -153,6 +145,7 @@ export class Writes {
     request: { id: string; reason: string; space?: string },
     options?: WriteOptions
   ): Promise<WriteReceipt> {
+    refuseSecrets({ reason: request.reason })
     const { space, id } = await this.#ports.reads.resolve(request.id, request.space)
     return this.#receipt(space, await this.#submit(space, composeRetract(id, request.reason), options), id)
   }
@@ -161,14 +154,25 @@ export class Writes {
     request: { id: string; verdict: BallotVerdict; confidence?: number; reason?: string; space?: string },
     options?: WriteOptions
   ): Promise<WriteReceipt> {
+    refuseSecrets({ reason: request.reason })
     const { id: reference, space: spaceReference, ...vote } = request
     const { space, id } = await this.#ports.reads.resolve(reference, spaceReference)
     return this.#receipt(space, await this.#submit(space, composeVote(id, vote), options), id)
   }
 
+  /** Operations on one record that were composed elsewhere: written and acknowledged like any other act. */
+  async apply(
+    space: Space,
+    ops: readonly Op[],
+    id: RecordId,
+    options: WriteOptions | undefined
+  ): Promise<WriteReceipt> {
+    return this.#receipt(space, await this.#submit(space, ops, options), id)
+  }
+
   async #submit(space: Space, ops: readonly Op[], options: WriteOptions | undefined): Promise<Admitted> {
     const admitted = await this.#write(space, ops)
-    await this.#acknowledge(space, admitted, options)
+    await this.#acknowledge(space, admitted.arrival, options)
     return admitted
   }
 
@@ -181,7 +185,7 @@ export class Writes {
   }
 
   /** Resolves once as many peers have it as the caller asked for. */
-  async #acknowledge(space: Space, admitted: Admitted, options: WriteOptions | undefined): Promise<void> {
+  async #acknowledge(space: Space, arrival: Arrival, options: WriteOptions | undefined): Promise<void> {
     const ack = options?.ack
     if (ack !== undefined && ack !== 'disk') {
       if (!space.options.shared) {
@@ -190,7 +194,7 @@ export class Writes {
           hint: 'The memory is written to this disk. Ask for replicas only in a shared space.'
         })
       }
-      await this.#ports.awaitHolders(space, admitted.arrival, ack.replicas, ack.timeoutMs)
+      await this.#ports.awaitHolders(space, arrival, ack.replicas, ack.timeoutMs)
     }
   }
 
@@ -201,7 +205,9 @@ export class Writes {
       fingerprint: admitted.delta.fingerprint,
       space: space.id,
       atMs: hlcMs(admitted.delta.header.hlc),
-      syncState: syncStateOf(space, admitted.arrival, this.#options.replicas).state
+      syncState: syncStateOf(space, admitted.arrival, this.#options.replicas).state,
+      created: false,
+      flags: []
     }
   }
 

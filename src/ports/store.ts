@@ -21,7 +21,8 @@ export const TABLES = [
   'receipt',
   'audit',
   'leaf',
-  'quarantine'
+  'quarantine',
+  'embedding'
 ] as const
 
 export type Table = (typeof TABLES)[number]

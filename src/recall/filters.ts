@@ -19,15 +19,22 @@ export function compileFilters(filters: RecallFilters, nowMs: number): DocPredic
   addMembership(tests, filters.kinds, (doc) => doc.kind)
   addMembership(tests, filters.memoryTypes, (doc) => doc.memoryType)
   addMembership(tests, filters.documentTypes, (doc) => doc.documentType)
+  if (filters.documentTypes === undefined && filters.path === undefined) tests.push((doc) => !isBookkeeping(doc))
   addMembership(tests, filters.authors?.map(parseAuthor), (doc) => doc.author)
   addTagTests(tests, filters)
   addRangeTests(tests, filters)
   if (filters.validatedOnly === true) tests.push((doc) => doc.validated)
+  if (filters.pinnedOnly === true) tests.push((doc) => doc.pinned)
   if (filters.path !== undefined) tests.push(isBelow(filters.path))
   return (doc) => {
     for (const holds of tests) if (!holds(doc)) return false
     return true
   }
+}
+
+/** What Chrysalis wrote about its own acts: shown to those who ask for metadata, or for its place in the tree. */
+function isBookkeeping(doc: RecallDoc): boolean {
+  return doc.documentType === 'metadata' && doc.path?.startsWith('chrysalis/') === true
 }
 
 /** Neither expired nor outside the time its author claims it is valid. Both ends of validity are inclusive. */

@@ -3,8 +3,9 @@
  *
  * score(q, d) = Σ over words t of q: idf(t) · tf·(k1 + 1) / (tf + k1·(1 − b + b·len(d)/avglen)), with
  * idf(t) = ln(1 + (n − df + ½)/(df + ½)) (Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework", §3).
- * A second field, near terms (near-terms.ts), adds the same sum for words of the index that look like a rare word of
- * the query, weighted by how near they are; it is asked only for words too few documents contain.
+ * Stop words make no document longer. A document that has a word in the form of the query counts somewhat more for it
+ * (scoreboard.ts), and a second field, near terms (near-terms.ts), adds the same sum for words of the index that look
+ * like a rare word of the query, weighted by how near they are; it is asked only for words too few documents contain.
  *
  * Documents have dense numbers that ascend. Removing one only marks it dead: a posting list drops its dead the next
  * time a query reads it, so document frequencies are exact, and when a fifth of all numbers is dead everything is
@@ -17,17 +18,21 @@ import { compareText } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
 import { NearTerms } from './near-terms.ts'
 import { grown, PostingLists } from './postings.ts'
-import { greatest } from './select.ts'
-import { isStopWord, tokenize } from './tokenize.ts'
+import {
+  detailsOf,
+  documentOf,
+  DOCUMENTS_MAX,
+  FREQUENCY_MAX,
+  postingOf,
+  Scoreboard,
+  type Clause
+} from './scoreboard.ts'
+import { isStopWord, tokensOf, type Tokens } from './tokenize.ts'
 
-/** How soon repetition stops to count; the customary values of both parameters. */
-const K1 = 1.2
-/** How much long documents are held back. */
+/** How soon repetition stops to count. Memories are short: less than the customary 1.2 was better on every real text. */
+const K1 = 0.7
+/** How much long documents are held back; the customary value. */
 const B = 0.75
-/** A posting is document << 8 | term frequency. */
-const FREQUENCY_BITS = 8
-const FREQUENCY_MAX = (1 << FREQUENCY_BITS) - 1
-const DOCUMENTS_MAX = 1 << (32 - FREQUENCY_BITS)
 /** A near term counts this share of what the word itself would. */
 const NEAR_WEIGHT = 0.35
 /** Near terms looked up for one word of the query. */
@@ -37,6 +42,8 @@ const NEAR_WORD_DOCUMENTS_MAX = 64
 const NEAR_TERM_DOCUMENTS_MAX = 4_096
 const DOCUMENTS_FIRST = 1_024
 const DEAD_MIN = 1_024
+/** Lengths are 16 bits wide; a longer document counts as this long. */
+const LENGTH_MAX = 65_535
 
 /** What is indexed: any object with a name of its own. The index hands the same object back. */
 export interface Keyed {
@@ -55,11 +62,14 @@ export class KeywordIndex<T extends Keyed> {
   #numbers = new Map<string, number>()
   /** By document number; undefined once removed. */
   #documents: (T | undefined)[] = []
-  /** Terms, repetitions included; distinct terms; distinct terms that are no stop words. */
-  #lengths = new Uint32Array(DOCUMENTS_FIRST)
-  #distinct = new Uint32Array(DOCUMENTS_FIRST)
-  #telling = new Uint32Array(DOCUMENTS_FIRST)
+  #alive = new Uint8Array(DOCUMENTS_FIRST)
+  /** Terms that are no stop words, repetitions included and without; distinct terms of all kinds. */
+  #lengths = new Uint16Array(DOCUMENTS_FIRST)
+  #telling = new Uint16Array(DOCUMENTS_FIRST)
+  #distinct = new Uint16Array(DOCUMENTS_FIRST)
   #lengthSum = 0
+  /** The beginning of each key as a number that sorts like it: most ties need not look at the text. */
+  #keyHeads = new Uint32Array(DOCUMENTS_FIRST)
 
   #terms = new Map<string, number>()
   #postings = new PostingLists()
@@ -70,13 +80,14 @@ export class KeywordIndex<T extends Keyed> {
   #cleanedAt = new Uint32Array(DOCUMENTS_FIRST)
   /** By term: 1 for a stop word. */
   #isStop = new Uint8Array(DOCUMENTS_FIRST)
+  /** By term, over all documents that ever had it: the greatest frequency; how much shorter than LENGTH_MAX the shortest is. */
+  #frequencyMax = new Uint8Array(DOCUMENTS_FIRST)
+  #shortness = new Uint16Array(DOCUMENTS_FIRST)
   /** Scratch of one document, by term; zero in between. */
   #frequencies = new Uint32Array(DOCUMENTS_FIRST)
+  #forms = new Uint8Array(DOCUMENTS_FIRST)
 
-  /** Scratch of one search; the first two by document, zero between searches. */
-  #scores = new Float64Array(DOCUMENTS_FIRST)
-  #matched = new Uint8Array(DOCUMENTS_FIRST)
-  #selection = new Float64Array(DOCUMENTS_FIRST)
+  #board = new Scoreboard(DOCUMENTS_FIRST)
 
   get size(): number {
     return this.#numbers.size
@@ -88,42 +99,57 @@ export class KeywordIndex<T extends Keyed> {
 
   /** Indexes `text` as what `document` says, in place of whatever its key stood for. */
   add(document: T, text: string): void {
-    this.addTerms(document, tokenize(text))
+    this.addTokens(document, tokensOf(text))
   }
 
-  /** The same for a text already cut into terms by `tokenize`. Beyond LIMITS.documentTermsMax distinct ones, new terms are left out. */
-  addTerms(document: T, terms: readonly string[]): void {
+  /** The same for a text already cut into terms. Beyond LIMITS.documentTermsMax distinct ones, new terms are left out. */
+  addTokens(document: T, tokens: Tokens): void {
     this.remove(document.key)
     const number = this.#addDocument(document)
-    const distinct = this.#countTerms(terms)
+    const distinct = this.#countTerms(tokens)
     let length = 0
     let telling = 0
     for (const term of distinct) {
-      const frequency = this.#frequencies[term] as number
-      this.#frequencies[term] = 0
-      length += frequency
-      if (this.#isStop[term] === 0) telling++
-      const capped = frequency > FREQUENCY_MAX ? FREQUENCY_MAX : frequency
-      this.#postings.append(term, (number << FREQUENCY_BITS) | capped)
+      if (this.#isStop[term] !== 0) continue
+      length += this.#frequencies[term] as number
+      telling++
     }
+    this.#setSizes(number, Math.min(length, LENGTH_MAX), telling, distinct.length)
+    for (const term of distinct) {
+      this.#append(term, postingOf(number, this.#forms[term] as number, this.#frequencies[term] as number))
+      this.#frequencies[term] = 0
+      this.#forms[term] = 0
+    }
+  }
+
+  #setSizes(number: number, length: number, telling: number, distinct: number): void {
     this.#lengths[number] = length
-    this.#distinct[number] = distinct.length
     this.#telling[number] = telling
+    this.#distinct[number] = distinct
     this.#lengthSum += length
   }
 
-  /** The numbers of the distinct terms in order of first appearance; how often each occurs stands in `#frequencies`. */
-  #countTerms(terms: readonly string[]): number[] {
+  #append(term: number, posting: number): void {
+    this.#postings.append(term, posting)
+    const frequency = posting & FREQUENCY_MAX
+    const shortness = LENGTH_MAX - (this.#lengths[documentOf(posting)] as number)
+    if (frequency > (this.#frequencyMax[term] as number)) this.#frequencyMax[term] = frequency
+    if (shortness > (this.#shortness[term] as number)) this.#shortness[term] = shortness
+  }
+
+  /** The numbers of the distinct terms in order of first appearance; how often and in which forms stands in the scratch. */
+  #countTerms({ terms, forms }: Tokens): number[] {
     const distinct: number[] = []
-    for (const text of terms) {
+    terms.forEach((text, i) => {
       let term = this.#terms.get(text)
       if (term === undefined || this.#frequencies[term] === 0) {
-        if (distinct.length >= LIMITS.documentTermsMax) continue
+        if (distinct.length >= LIMITS.documentTermsMax) return
         term ??= this.#termNumber(text)
         distinct.push(term)
       }
       this.#frequencies[term] = (this.#frequencies[term] as number) + 1
-    }
+      this.#forms[term] = (this.#forms[term] as number) | (forms[i] as number)
+    })
     return distinct
   }
 
@@ -133,6 +159,7 @@ export class KeywordIndex<T extends Keyed> {
     if (number === undefined) return false
     this.#numbers.delete(key)
     this.#documents[number] = undefined
+    this.#alive[number] = 0
     this.#lengthSum -= this.#lengths[number] as number
     this.#removals++
     const dead = this.#documents.length - this.#numbers.size
@@ -147,96 +174,69 @@ export class KeywordIndex<T extends Keyed> {
    */
   search(query: string, limit: number, accept?: (document: T) => boolean): KeywordHit<T>[] {
     const words = queryWords(query)
-    if (words.length === 0 || limit < 1) return []
-    const touched: number[] = []
-    for (const word of words) this.#scoreWord(word, words, touched)
-    const best = this.#bestAccepted(touched, limit, accept)
-    const documentSizes = isStopWord(words[0] as string) ? this.#distinct : this.#telling
-    const hits = best.map((number): KeywordHit<T> => {
-      const shared = this.#matched[number] as number
-      const union = words.length + (documentSizes[number] as number) - shared
-      return { document: this.#at(number), score: this.#scores[number] as number, jaccard: shared / union }
-    })
-    for (const number of touched) {
-      this.#scores[number] = 0
-      this.#matched[number] = 0
+    if (words.size === 0 || limit < 1 || this.size === 0) return []
+    const clauses: Clause[] = []
+    for (const [word, forms] of words) this.#addClauses(word, forms, words, clauses)
+    // Equal weights stay in the order of the query, so that sums do not depend on what happened to the index before.
+    clauses.sort((a, b) => b.weight - a.weight)
+    const slope = this.#lengthSum === 0 ? 0 : (K1 * B * this.size) / this.#lengthSum
+    const by = { norm: { base: K1 * (1 - B), slope }, lengths: this.#lengths, ties: this.#byKey }
+    const isAccepted = accept === undefined ? undefined : (number: number): boolean => accept(this.#at(number))
+    const documentSizes = isStopWord(firstOf(words)) ? this.#distinct : this.#telling
+    try {
+      return Array.from(this.#board.best(clauses, limit, by, isAccepted), (number): KeywordHit<T> => {
+        const shared = this.#board.matchedOf(number)
+        const union = words.size + (documentSizes[number] as number) - shared
+        return { document: this.#at(number), score: this.#board.scoreOf(number), jaccard: shared / union }
+      })
+    } finally {
+      this.#board.clear()
     }
-    return hits
   }
 
-  #scoreWord(word: string, words: readonly string[], touched: number[]): void {
+  /** What a text of average length would score that has every word of the query once. 0 for a query without words. */
+  scoreOfWhole(query: string): number {
+    let sum = 0
+    for (const word of queryWords(query).keys()) {
+      const term = this.#terms.get(word)
+      sum += this.#idf(term === undefined ? 0 : this.#liveCount(term))
+    }
+    return sum
+  }
+
+  /** What the index has for one word of the query: the word, and the near terms of one that is rare. */
+  #addClauses(word: string, forms: number, words: ReadonlyMap<string, number>, clauses: Clause[]): void {
     const term = this.#terms.get(word)
     const count = term === undefined ? 0 : this.#liveCount(term)
-    if (term !== undefined && count > 0) this.#accumulate(term, this.#idf(count), true, touched)
+    if (term !== undefined && count > 0) clauses.push(this.#clauseOf(term, this.#idf(count), forms))
     if (count > NEAR_WORD_DOCUMENTS_MAX || isStopWord(word)) return
     const isUsed = (other: number): boolean => {
       const documents = this.#liveCount(other)
       if (documents === 0 || documents > NEAR_TERM_DOCUMENTS_MAX) return false
       const text = this.#near.text(other)
-      return !isStopWord(text) && !words.includes(text)
+      return !isStopWord(text) && !words.has(text)
     }
     for (const { term: other, nearness } of this.#near.find(word, NEAR_TERMS, isUsed)) {
       // A rare misspelling must not outweigh the word it stands for.
       const idf = this.#idf(Math.max(count, this.#liveCount(other)))
-      this.#accumulate(other, NEAR_WEIGHT * nearness * idf, false, touched)
+      clauses.push(this.#clauseOf(other, NEAR_WEIGHT * nearness * idf, 0))
     }
   }
 
-  #accumulate(term: number, weight: number, exact: boolean, touched: number[]): void {
-    const postings = this.#postings.values(term)
-    const count = this.#postings.count(term)
-    const scores = this.#scores
-    const lengths = this.#lengths
-    const matched = this.#matched
-    const normBase = K1 * (1 - B)
-    const normSlope = (K1 * B * this.size) / this.#lengthSum
-    const scaled = weight * (K1 + 1)
-    for (let i = 0; i < count; i++) {
-      const posting = postings[i] as number
-      const document = posting >>> FREQUENCY_BITS
-      const frequency = posting & FREQUENCY_MAX
-      const before = scores[document] as number
-      if (before === 0) touched.push(document)
-      scores[document] =
-        before + (scaled * frequency) / (frequency + normBase + normSlope * (lengths[document] as number))
-      if (exact) matched[document] = (matched[document] as number) + 1
+  #clauseOf(term: number, weight: number, forms: number): Clause {
+    return {
+      postings: this.#postings.values(term),
+      count: this.#postings.count(term),
+      weight: weight * (K1 + 1),
+      forms,
+      isExact: forms !== 0,
+      frequencyMax: this.#frequencyMax[term] as number,
+      lengthMin: LENGTH_MAX - (this.#shortness[term] as number)
     }
   }
 
-  /**
-   * Document numbers of the best, best first. Most filters let most documents pass, so the first tries take a few more
-   * than are wanted and ask only about those.
-   */
-  #bestAccepted(touched: readonly number[], limit: number, accept?: (document: T) => boolean): number[] {
-    if (accept === undefined) return this.#best(touched, limit)
-    const isAccepted = (number: number): boolean => accept(this.#at(number))
-    for (const tries of [2 * limit, 16 * limit]) {
-      if (2 * tries > touched.length) break
-      const passed = this.#best(touched, tries).filter(isAccepted)
-      if (passed.length >= limit) return passed.slice(0, limit)
-    }
-    return this.#best(touched.filter(isAccepted), limit)
-  }
-
-  #best(numbers: readonly number[], limit: number): number[] {
-    const scores = this.#scores
-    const scoreOf = (number: number): number => scores[number] as number
-    const count = numbers.length
-    let least = 0
-    if (count > limit) {
-      if (this.#selection.length < count) this.#selection = new Float64Array(2 * count)
-      const selection = this.#selection
-      for (let i = 0; i < count; i++) selection[i] = scores[numbers[i] as number] as number
-      least = greatest(selection, count, limit)
-    }
-    const best: number[] = []
-    for (let i = 0; i < count; i++) {
-      const number = numbers[i] as number
-      if ((scores[number] as number) >= least) best.push(number)
-    }
-    best.sort((a, b) => scoreOf(b) - scoreOf(a) || compareText(this.#at(a).key, this.#at(b).key))
-    return best.slice(0, limit)
-  }
+  readonly #byKey = (a: number, b: number): number =>
+    (this.#keyHeads[a] as number) - (this.#keyHeads[b] as number) || compareText(this.#at(a).key, this.#at(b).key)
 
   #idf(count: number): number {
     return Math.log(1 + (this.size - count + 0.5) / (count + 0.5))
@@ -249,7 +249,7 @@ export class KeywordIndex<T extends Keyed> {
   /** Documents that contain a term, after its posting list has dropped the dead. */
   #liveCount(term: number): number {
     if (this.#cleanedAt[term] !== this.#removals) {
-      this.#postings.retain(term, (posting) => this.#documents[posting >>> FREQUENCY_BITS] !== undefined)
+      this.#postings.retain(term, this.#alive)
       this.#cleanedAt[term] = this.#removals
     }
     return this.#postings.count(term)
@@ -261,12 +261,15 @@ export class KeywordIndex<T extends Keyed> {
     this.#numbers.set(document.key, number)
     if (number === this.#lengths.length) {
       const capacity = number + (number >> 1)
+      this.#alive = grown(this.#alive, capacity)
       this.#lengths = grown(this.#lengths, capacity)
-      this.#distinct = grown(this.#distinct, capacity)
       this.#telling = grown(this.#telling, capacity)
-      this.#scores = new Float64Array(capacity)
-      this.#matched = new Uint8Array(capacity)
+      this.#distinct = grown(this.#distinct, capacity)
+      this.#keyHeads = grown(this.#keyHeads, capacity)
+      this.#board = new Scoreboard(capacity)
     }
+    this.#alive[number] = 1
+    this.#keyHeads[number] = headOf(document.key)
     return number
   }
 
@@ -277,9 +280,10 @@ export class KeywordIndex<T extends Keyed> {
     if (term === this.#cleanedAt.length) {
       this.#cleanedAt = grown(this.#cleanedAt, 2 * term)
       this.#frequencies = grown(this.#frequencies, 2 * term)
-      const isStop = new Uint8Array(2 * term)
-      isStop.set(this.#isStop)
-      this.#isStop = isStop
+      this.#forms = grown(this.#forms, 2 * term)
+      this.#isStop = grown(this.#isStop, 2 * term)
+      this.#frequencyMax = grown(this.#frequencyMax, 2 * term)
+      this.#shortness = grown(this.#shortness, 2 * term)
     }
     this.#isStop[term] = isStopWord(text) ? 1 : 0
     this.#cleanedAt[term] = this.#removals
@@ -295,40 +299,66 @@ export class KeywordIndex<T extends Keyed> {
     const oldPostings = this.#postings
     this.#numbers = new Map()
     this.#documents = []
+    this.#lengthSum = 0
     const renumbered = new Uint32Array(documents.length)
     documents.forEach((document, number) => {
       if (document === undefined) return
       // Numbers only shrink, so each column is copied towards its front, in place.
       const next = this.#addDocument(document)
-      renumbered[number] = next
-      this.#lengths[next] = this.#lengths[number] as number
-      this.#distinct[next] = this.#distinct[number] as number
-      this.#telling[next] = this.#telling[number] as number
+      renumbered[number] = next + 1
+      const [length, telling, distinct] = [this.#lengths[number], this.#telling[number], this.#distinct[number]]
+      this.#setSizes(next, length as number, telling as number, distinct as number)
     })
+    this.#alive.fill(0, this.#documents.length)
     this.#terms = new Map()
     this.#postings = new PostingLists()
     this.#near = new NearTerms()
     this.#removals = 0
     this.#cleanedAt = new Uint32Array(DOCUMENTS_FIRST)
     this.#isStop = new Uint8Array(DOCUMENTS_FIRST)
+    this.#frequencyMax = new Uint8Array(DOCUMENTS_FIRST)
+    this.#shortness = new Uint16Array(DOCUMENTS_FIRST)
     this.#frequencies = new Uint32Array(DOCUMENTS_FIRST)
+    this.#forms = new Uint8Array(DOCUMENTS_FIRST)
     for (const [text, oldTerm] of oldTerms) {
       const postings = oldPostings.values(oldTerm)
       let term = -1
       for (let i = 0, count = oldPostings.count(oldTerm); i < count; i++) {
         const posting = postings[i] as number
-        if (documents[posting >>> FREQUENCY_BITS] === undefined) continue
+        const number = renumbered[documentOf(posting)] as number
+        if (number === 0) continue
         if (term < 0) term = this.#termNumber(text)
-        const number = renumbered[posting >>> FREQUENCY_BITS] as number
-        this.#postings.append(term, (number << FREQUENCY_BITS) | (posting & FREQUENCY_MAX))
+        this.#append(term, postingOf(number - 1, 0, 0) | detailsOf(posting))
       }
     }
   }
 }
 
-/** Distinct words of a query in order of first appearance; without stop words, unless there is nothing else. */
-function queryWords(query: string): string[] {
-  const words = [...new Set(tokenize(query.slice(0, LIMITS.queryBytesMax)))]
-  const telling = words.filter((word) => !isStopWord(word))
-  return (telling.length > 0 ? telling : words).slice(0, LIMITS.queryTermsMax)
+/**
+ * Distinct words of a query in order of first appearance, with the forms it has them in; without stop words, unless
+ * there is nothing else.
+ */
+function queryWords(query: string): Map<string, number> {
+  const { terms, forms } = tokensOf(query.slice(0, LIMITS.queryBytesMax))
+  const words = new Map<string, number>()
+  terms.forEach((term, i) => words.set(term, (words.get(term) ?? 0) | (forms[i] as number)))
+  const telling = [...words].filter(([word]) => !isStopWord(word))
+  return new Map((telling.length > 0 ? telling : [...words]).slice(0, LIMITS.queryTermsMax))
+}
+
+function firstOf(words: ReadonlyMap<string, number>): string {
+  for (const word of words.keys()) return word
+  return ''
+}
+
+/** Four UTF-16 units in a byte each. From the first that does not fit on all bytes are the greatest: the text decides. */
+function headOf(key: string): number {
+  let head = 0
+  let fits = true
+  for (let i = 0; i < 4; i++) {
+    const unit = i < key.length ? key.charCodeAt(i) : 0
+    fits &&= unit < 255
+    head = head * 256 + (fits ? unit : 255)
+  }
+  return head
 }

@@ -11,8 +11,13 @@ import { grown, PostingLists } from './postings.ts'
 
 const GRAM = 4
 const EDGE = '_'
-/** Below this overlap words are strangers: `data` and `database` have 0.4, one wrong letter in eight leaves 0.43. */
-const NEARNESS_MIN = 0.4
+/**
+ * Below this overlap words are strangers. Two letters that changed places in the middle of eight leave 0.28, one wrong
+ * letter there 0.43, and `data` and `database` have 0.4.
+ */
+const NEARNESS_MIN = 0.28
+/** One gram in common is an ending or a prefix that half the language has. */
+const SHARED_MIN = 2
 /** Shorter words have too few grams to tell a relative from an accident. */
 const TERM_LENGTH_MIN = 4
 
@@ -77,9 +82,11 @@ export class NearTerms {
     }
     const near: NearTerm[] = []
     for (const term of touched) {
-      const nearness = (2 * (this.#shared[term] as number)) / (grams.size + (this.#gramCounts[term] as number))
+      const shared = this.#shared[term] as number
       this.#shared[term] = 0
-      if (nearness >= NEARNESS_MIN && this.#texts[term] !== text && isUsed(term)) near.push({ term, nearness })
+      const nearness = (2 * shared) / (grams.size + (this.#gramCounts[term] as number))
+      if (shared >= SHARED_MIN && nearness >= NEARNESS_MIN && this.#texts[term] !== text && isUsed(term))
+        near.push({ term, nearness })
     }
     near.sort((a, b) => b.nearness - a.nearness || compareText(this.text(a.term), this.text(b.term)))
     return near.slice(0, limit)

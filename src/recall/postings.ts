@@ -59,22 +59,22 @@ export class PostingLists {
     return this.#lists[row] ?? this.#single.subarray(row, row + 1)
   }
 
-  /** Keeps only the values for which `keep` holds, in their order. */
-  retain(row: number, keep: (value: number) => boolean): void {
+  /** Keeps only the values whose upper 24 bits name a place of `alive` that is not 0, in their order. */
+  retain(row: number, alive: Uint8Array): void {
     const values = this.values(row)
     const count = this.#counts[row] as number
     let kept = 0
     for (let i = 0; i < count; i++) {
       const value = values[i] as number
-      if (keep(value)) values[kept++] = value
+      if (alive[value >>> 8] !== 0) values[kept++] = value
     }
     this.#counts[row] = kept
   }
 }
 
 /** A longer copy; the new places are 0. */
-export function grown(array: Uint32Array, length: number): Uint32Array<ArrayBuffer> {
-  const longer = new Uint32Array(length)
+export function grown<T extends Uint8Array | Uint16Array | Uint32Array>(array: T, length: number): T {
+  const longer = new (array.constructor as new (length: number) => T)(length)
   longer.set(array)
   return longer
 }

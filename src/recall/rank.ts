@@ -1,19 +1,24 @@
 /**
- * From candidates to an answer. Three rankings, each a product or sum of a few named factors, all of which `explain`
+ * What each candidate is worth. Three rankings, each a product or sum of a few named factors, all of which `explain`
  * shows:
  *
- * - `fused`: relevance (fuse.ts) × trust × recency × importance × novelty.
+ * - `fused`: relevance (fuse.ts) × strength × trust × recency × importance × caution; pick.ts adds novelty.
  * - `collective`: (similarity · 0.5 + confidence · 0.3 + min(access / 100, 1) · 0.2) × trust.
  * - `jaccard`: (Jaccard similarity + 1 when pinned) × trust: what is pinned comes first.
  *
- * recency = max(½, 2^(−age / half-life)) with a half-life by kind; importance = 0.9 + 0.2 × effective importance; a
- * text that nearly repeats a better hit has novelty ½. Then no author gets more than half of the answer while others
- * have something to say. Access counts never reach `fused`: whoever is read often would be read ever more.
+ * Fused ranks alone say little about how much better the first is than the second, so that a record of importance 1
+ * would overtake a text that holds the very word which was asked for. `strength` brings that back: 0.25 + 0.75 × the
+ * best evidence of the record, as a share of the best of its kind. Between equal evidence importance decides, and a
+ * text with three quarters of the evidence of another cannot pass it by importance alone.
+ *
+ * recency = max(½, 2^(−age / half-life)) with a half-life by kind; importance = 0.9 + 0.2 × effective importance;
+ * caution = 0.7 for a text that gives orders to its reader. Access counts never reach `fused`: whoever is read often
+ * would be read ever more.
  */
 import { compareText } from '../base/bytes.ts'
 import type { Kind } from '../memory/ops.ts'
 import type { RecallDoc } from './recall-doc.ts'
-import { hammingDistance, NEAR_DUPLICATE_BITS, type SimHash } from './similarity.ts'
+import type { SimHash } from './similarity.ts'
 
 const DAY_MS = 86_400_000
 
@@ -23,7 +28,11 @@ const RECENCY_MIN = 0.5
 /** What is assumed of a record that nobody rated. */
 const UNRATED = 0.5
 const ACCESSES_FULL = 100
-const REPEAT_NOVELTY = 0.5
+/** What weak evidence still counts: a neighbour of a good hit has none of its own. */
+const STRENGTH_MIN = 0.25
+/** The flag of a text that tells its reader what to do, and how much it is held back: shown, but not first. */
+const IMPERATIVE = 'imperative'
+const IMPERATIVE_CAUTION = 0.7
 
 /** Every factor of a score by name. */
 export type Factors = Readonly<Record<string, number>>
@@ -34,12 +43,16 @@ export interface Candidate {
   readonly doc: RecallDoc
   /** Undefined for a text without words. */
   readonly simHash: SimHash | undefined
-  /** 0 to 1, of this query: fused ranks; and the plain similarities the classic rankings use. */
+  /** 0 to 1, of this query: fused ranks, and the best evidence as a share of the best of its kind. */
   readonly relevance: number
+  readonly evidence: number
+  /** 0 to 1: the plain similarities the classic rankings use. */
   readonly similarity: number
   readonly jaccard: number
   /** 0 hides, 1 is neutral. */
   readonly trust: number
+  /** What each source said, by name, for `explain`: `bm25`, `bm25Rank`, `vectorRank` and so on. */
+  readonly sources?: Factors
 }
 
 export interface Ranked {
@@ -61,15 +74,27 @@ export function importanceFactorOf(doc: RecallDoc): number {
   return 0.9 + 0.2 * (doc.importance ?? UNRATED)
 }
 
+/** 0.25 to 1. */
+export function strengthOf(evidence: number): number {
+  return STRENGTH_MIN + (1 - STRENGTH_MIN) * evidence
+}
+
+/** 0.7 for a text flagged as giving orders, else 1. */
+export function cautionOf(doc: RecallDoc): number {
+  return doc.flags.includes(IMPERATIVE) ? IMPERATIVE_CAUTION : 1
+}
+
 /** Relevance first; what the record is worth by itself moves it within bounds. */
 export function rankFused(candidates: readonly Candidate[], nowMs: number): Ranked[] {
   return sortRanked(
     candidates.map((candidate) => {
       const { doc, relevance, trust } = candidate
+      const strength = strengthOf(candidate.evidence)
       const recency = recencyOf(doc, nowMs)
       const importance = importanceFactorOf(doc)
-      const score = relevance * trust * recency * importance
-      return { candidate, score, factors: { relevance, trust, recency, importance } }
+      const caution = cautionOf(doc)
+      const score = relevance * strength * trust * recency * importance * caution
+      return { candidate, score, factors: { relevance, strength, trust, recency, importance, caution } }
     })
   )
 }
@@ -98,55 +123,7 @@ export function rankJaccard(candidates: readonly Candidate[]): Ranked[] {
   )
 }
 
-/**
- * Halves the score of each hit among the first `depth` that nearly repeats the words of a better one, and sorts again.
- * It is still there: a repetition by another author is a second witness.
- */
-export function demoteRepeats(ranked: readonly Ranked[], depth: number): Ranked[] {
-  const originals: SimHash[] = []
-  const judged = ranked.map((hit, index): Ranked => {
-    const { simHash } = hit.candidate
-    if (index >= depth || simHash === undefined) return hit
-    const repeats = originals.some((original) => hammingDistance(original, simHash) <= NEAR_DUPLICATE_BITS)
-    if (!repeats) {
-      originals.push(simHash)
-      return { ...hit, factors: { ...hit.factors, novelty: 1 } }
-    }
-    return {
-      ...hit,
-      score: hit.score * REPEAT_NOVELTY,
-      factors: { ...hit.factors, novelty: REPEAT_NOVELTY }
-    }
-  })
-  return sortRanked(judged)
-}
-
-/**
- * The first `limit` hits with at most ⌈limit / 2⌉ of one author, as long as others have hits to fill the rest; what was
- * passed over fills what they leave empty. Best first.
- */
-export function capAuthors(ranked: readonly Ranked[], limit: number): Ranked[] {
-  const share = Math.ceil(limit / 2)
-  const taken = new Map<string, number>()
-  const chosen: number[] = []
-  const passedOver: number[] = []
-  for (let index = 0; index < ranked.length && chosen.length < limit; index++) {
-    const { author } = (ranked[index] as Ranked).candidate.doc
-    const count = taken.get(author) ?? 0
-    if (count >= share) passedOver.push(index)
-    else {
-      taken.set(author, count + 1)
-      chosen.push(index)
-    }
-  }
-  for (const index of passedOver) {
-    if (chosen.length >= limit) break
-    chosen.push(index)
-  }
-  return chosen.sort((a, b) => a - b).map((index) => ranked[index] as Ranked)
-}
-
-/** Best first; equal scores by id and then space, so that the answer never depends on insertion. */
-function sortRanked(ranked: Ranked[]): Ranked[] {
+/** Best first; equal scores by id and then space, so that the answer never depends on insertion. Sorts in place. */
+export function sortRanked(ranked: Ranked[]): Ranked[] {
   return ranked.sort((a, b) => b.score - a.score || compareText(a.candidate.key, b.candidate.key))
 }

@@ -34,6 +34,11 @@ export interface RecallDoc {
   readonly validated: boolean
   /** Records that this one replaces. Those are hidden while this one is present and not retracted. */
   readonly supersedes: readonly RecordId[]
+  /** Records this one was derived from. */
+  readonly parents: readonly RecordId[]
+  readonly related: readonly RecordId[]
+  /** What was noticed about the content, as `imperative`; most have none. */
+  readonly flags: readonly string[]
 }
 
 /**
@@ -57,6 +62,7 @@ export interface RecallFilters {
   /** 0 to 1. A record nobody rated has importance 0 here. */
   readonly minImportance?: number
   readonly validatedOnly?: boolean
+  readonly pinnedOnly?: boolean
   /** The path itself and everything below it: `a/b` holds `a/b` and `a/b/c`, not `a/bc`. */
   readonly path?: string
   /** Also records past `expiresAt` or outside `validFrom` to `validTo`. */
@@ -64,6 +70,9 @@ export interface RecallFilters {
   readonly includeRetracted?: boolean
   readonly includeSuperseded?: boolean
 }
+
+/** keyword: shared words · vector: likeness of meaning, where there is an embedder · graph: neighbours of the best hits. */
+export type RecallMode = 'keyword' | 'vector' | 'graph'
 
 export type Ranking = 'fused' | 'collective' | 'jaccard'
 

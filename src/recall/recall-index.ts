@@ -1,35 +1,29 @@
 /**
  * The recall index: everything this daemon can find, in memory, rebuilt from the store after a start.
  *
- * A search gathers candidates from the keyword index and from exact names, filters them while they are gathered so that
- * a narrow filter never starves the answer, and ranks them (rank.ts). A record is known by id and space together:
- * whoever writes into one space can name any id there, and must not reach the records of another.
+ * A search gathers candidates (gather.ts), filtered while they are gathered so that a narrow filter never starves the
+ * answer, ranks them (rank.ts) and picks an answer that is neither one text nor one author (pick.ts). A record is known
+ * by id and space together: whoever writes into one space can name any id there, and must not reach the records of
+ * another.
  *
  * Not safe against changes during an iteration, and single-threaded like everything here. Nothing in it is replicated:
  * two daemons may rank differently, never hold different records.
  */
 import { BoundedMap } from '../base/bounded-map.ts'
-import { compareText } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
 import type { RecordId, SpaceId } from '../memory/ids.ts'
 import { compileFilters } from './filters.ts'
-import { reciprocalRankFusion } from './fuse.ts'
+import { gather, type FoundElsewhere, type Shelves } from './gather.ts'
 import { KeywordIndex } from './keyword-index.ts'
-import {
-  capAuthors,
-  demoteRepeats,
-  rankCollective,
-  rankFused,
-  rankJaccard,
-  type Candidate,
-  type Factors,
-  type Ranked
-} from './rank.ts'
-import type { ListPosition, Ranking, RecallDoc, RecallFilters } from './recall-doc.ts'
+import { Links, recallKey } from './links.ts'
+import { compilePast, unsettledOf, type Past } from './past.ts'
+import { pickCapped, pickDiverse } from './pick.ts'
+import { rankCollective, rankFused, rankJaccard, type Candidate, type Factors, type Ranked } from './rank.ts'
+import type { ListPosition, Ranking, RecallDoc, RecallFilters, RecallMode } from './recall-doc.ts'
 import { RecencyOrder, type Ordered } from './recency-order.ts'
 import { hashText, simHash, type SimHash } from './similarity.ts'
 import { TagIndex } from './tag-index.ts'
-import { tokenize } from './tokenize.ts'
+import { tokensOf } from './tokenize.ts'
 
 export interface RecallRequest {
   /** Words, a question, a tag, a key, an id. Only white space: the newest records. */
@@ -39,12 +33,22 @@ export interface RecallRequest {
   readonly limit: number
   /** Default `fused`. */
   readonly ranking?: Ranking
+  /** Sources of candidates beside names; default all. */
+  readonly modes?: readonly RecallMode[]
+  /** 0 to 1: relevance against sameness in `fused` (pick.ts). Default 0.7; 1: only copies are held back. */
+  readonly mmr?: number
+  /** What the vector index found for this query, best first. Those that are not in this index are passed over. */
+  readonly vectorHits?: readonly FoundElsewhere[]
   /** Also says why: every factor of each score. */
   readonly explain?: boolean
   /** Wall milliseconds, for age and expiry. */
   readonly nowMs: number
+  /** Asks about the past instead of now. */
+  readonly past?: Past
   /** 0 hides a record, 1 is neutral. Asked often: must be cheap. Default 1 for all. */
   readonly trustOf?: (doc: RecallDoc) => number
+  /** Whether a record may hide those it supersedes. Default: whatever is not hidden itself. */
+  readonly maySupersede?: (doc: RecallDoc) => boolean
 }
 
 export interface RecallHit {
@@ -58,6 +62,10 @@ export interface RecallAnswer {
   readonly hits: readonly RecallHit[]
   /** Matches that the limit cut off. They are counted among the best LIMITS.recallCandidatesMax only. */
   readonly dropped: number
+  /** Matches that trust alone hid, among those that were looked at. */
+  readonly hidden: number
+  /** Of a question about the past: hits, and records that might supersede one, that changed since and are not in `past`. */
+  readonly unsettled: readonly RecallDoc[]
 }
 
 interface Entry extends Ordered {
@@ -70,28 +78,21 @@ interface Entry extends Ordered {
 
 type TrustOf = (doc: RecallDoc) => number
 type EntryPredicate = (entry: Entry) => boolean
+type Judging = Pick<RecallRequest, 'nowMs' | 'past' | 'maySupersede'> & { readonly trustOf: TrustOf }
 
 const TRUST_ALL: TrustOf = () => 1
 
-/** The part each source has in the fused rank. A name said outright beats any likeness; a tag only helps. */
-const KEYWORD_WEIGHT = 1
-const NAMED_WEIGHT = 2
-const MENTIONED_WEIGHT = 0.5
-/** Candidates gathered for each result asked for, within bounds. */
-const CANDIDATES_PER_RESULT = 10
-const CANDIDATES_MIN = 100
-/** Repetitions are looked for among this many hits for each result. */
-const REPEAT_DEPTH_PER_RESULT = 4
-/** How like the query a record is that only mentions one of its names. */
-const MENTIONED_SIMILARITY = 0.5
+const ALL_MODES: readonly RecallMode[] = ['keyword', 'vector', 'graph']
+const MMR_DEFAULT = 0.7
 
 export class RecallIndex {
   readonly #entries = new Map<string, Entry>()
   readonly #keywords = new KeywordIndex<Entry>()
   readonly #names = new TagIndex()
   readonly #order = new RecencyOrder<Entry>()
-  /** Superseded record → records that say so, present or not. */
-  readonly #superseders = new Map<string, Set<string>>()
+  readonly #links = new Links()
+  /** Records by author. */
+  readonly #authors = new Map<string, number>()
   /** One copy of each frequent string, since every document repeats its space, author and tags. */
   readonly #strings = new BoundedMap<string, string>(LIMITS.recordCacheMax)
 
@@ -101,11 +102,11 @@ export class RecallIndex {
   }
 
   has(id: RecordId, space: SpaceId): boolean {
-    return this.#entries.has(keyOf(id, space))
+    return this.#entries.has(recallKey(id, space))
   }
 
   get(id: RecordId, space: SpaceId): RecallDoc | undefined {
-    return this.#entries.get(keyOf(id, space))?.doc
+    return this.#entries.get(recallKey(id, space))?.doc
   }
 
   /**
@@ -113,7 +114,7 @@ export class RecallIndex {
    * When only numbers have changed the text is not read again.
    */
   upsert(doc: RecallDoc, text: string): void {
-    const key = keyOf(doc.id, doc.space)
+    const key = recallKey(doc.id, doc.space)
     const searched = [text, doc.key ?? '', doc.path ?? '', ...doc.tags].join('\n')
     const textHash = hashText(searched)
     const known = this.#entries.get(key)
@@ -130,18 +131,18 @@ export class RecallIndex {
       this.#file(known)
       return
     }
-    const terms = tokenize(searched)
-    const entry: Entry = { key, doc: kept, removed: false, textHash, simHash: simHash(terms) }
+    const tokens = tokensOf(searched)
+    const entry: Entry = { key, doc: kept, removed: false, textHash, simHash: simHash(tokens.terms) }
     if (known !== undefined) this.#order.remove(known)
     this.#order.add(entry)
     this.#entries.set(key, entry)
-    this.#keywords.addTerms(entry, terms)
+    this.#keywords.addTokens(entry, tokens)
     this.#file(entry)
   }
 
   /** Whether there was something to remove. */
   remove(id: RecordId, space: SpaceId): boolean {
-    const entry = this.#entries.get(keyOf(id, space))
+    const entry = this.#entries.get(recallKey(id, space))
     if (entry === undefined) return false
     this.#unfile(entry)
     this.#order.remove(entry)
@@ -150,19 +151,40 @@ export class RecallIndex {
     return true
   }
 
+  /** Whether a record is hidden by one of its space that replaces it and for which `maySupersede` holds. */
+  isSuperseded(id: RecordId, space: SpaceId, maySupersede: (doc: RecallDoc) => boolean): boolean {
+    const entry = this.#entries.get(recallKey(id, space))
+    return entry !== undefined && this.#isSuperseded(entry, maySupersede)
+  }
+
   /** Never throws; a query without a match gives an empty answer. */
   search(request: RecallRequest): RecallAnswer {
     const limit = Math.max(0, Math.min(request.limit, LIMITS.recallResultsMax))
     const trustOf = request.trustOf ?? TRUST_ALL
-    const accept = this.#compile(request.filters ?? {}, request.nowMs, trustOf)
-    if (request.query.trim() === '') return this.#newest(limit, accept, request)
-    const candidates = this.#gather(request.query.slice(0, LIMITS.queryBytesMax), limit, accept, trustOf)
-    const ranked = rank(candidates, request, limit)
-    const chosen = capAuthors(ranked, limit)
-    return {
-      hits: chosen.map((hit) => hitOf(hit, request.explain === true)),
-      dropped: ranked.length - chosen.length
+    const hidden = new Set<Entry>()
+    const lost = new Set<Entry>()
+    const accept = this.#compile(request.filters ?? {}, { ...request, trustOf }, hidden, lost)
+    const found =
+      request.query.trim() === '' ? this.#newest(limit, accept, request) : this.#best(limit, accept, request)
+    const { past } = request
+    const unsettled = past === undefined ? NO_DOCS : unsettledOf(found.hits, past, this.#shelves)
+    return { ...found, dropped: found.dropped + lost.size, hidden: hidden.size, unsettled }
+  }
+
+  /**
+   * Records that were there at `past.ms`, have changed since and are not in `past`, newest first; at most `limit`. What
+   * they once said is not in the index.
+   */
+  changedSince(past: Past, filters: RecallFilters, limit: number): RecallDoc[] {
+    const accept = this.#compile(filters, { nowMs: past.ms, trustOf: TRUST_ALL, past })
+    const docs: RecallDoc[] = []
+    for (const { key, doc } of this.#order.newestFirst()) {
+      if (docs.length >= limit) break
+      if (doc.updatedAt <= past.ms || past.docs.has(key)) continue
+      const entry = this.#entries.get(key)
+      if (entry !== undefined && accept(entry)) docs.push(doc)
     }
+    return docs
   }
 
   /**
@@ -171,9 +193,15 @@ export class RecallIndex {
    */
   list(
     filters: RecallFilters,
-    options: { readonly after?: ListPosition; readonly limit: number; readonly nowMs: number }
+    options: {
+      readonly after?: ListPosition
+      readonly limit: number
+      readonly nowMs: number
+      readonly trustOf?: (doc: RecallDoc) => number
+      readonly maySupersede?: (doc: RecallDoc) => boolean
+    }
   ): RecallDoc[] {
-    const accept = this.#compile(filters, options.nowMs, TRUST_ALL)
+    const accept = this.#compile(filters, { trustOf: TRUST_ALL, ...options })
     const docs: RecallDoc[] = []
     for (const entry of this.#order.newestFirst(options.after)) {
       if (docs.length >= options.limit) break
@@ -182,35 +210,51 @@ export class RecallIndex {
     return docs
   }
 
-  #gather(query: string, limit: number, accept: EntryPredicate, trustOf: TrustOf): Candidate[] {
-    const wanted = Math.min(Math.max(CANDIDATES_PER_RESULT * limit, CANDIDATES_MIN), LIMITS.recallCandidatesMax)
-    const acceptKey = (key: string): boolean => accept(this.#entryOf(key))
-    const keywordHits = this.#keywords.search(query, wanted, accept)
-    const exact = this.#names.match(query)
-    const named = exact.named.filter(acceptKey).sort((a, b) => this.#newerFirst(a, b))
-    const mentioned = [...exact.mentioned.keys()]
-      .filter(acceptKey)
-      .sort((a, b) => (exact.mentioned.get(b) ?? 0) - (exact.mentioned.get(a) ?? 0) || this.#newerFirst(a, b))
-      .slice(0, wanted)
-    const fused = reciprocalRankFusion([
-      { weight: KEYWORD_WEIGHT, keys: keywordHits.map((hit) => hit.document.key) },
-      { weight: NAMED_WEIGHT, keys: named },
-      { weight: MENTIONED_WEIGHT, keys: mentioned }
-    ])
-    const byKey = new Map(keywordHits.map((hit) => [hit.document.key, hit]))
-    const bestScore = keywordHits[0]?.score ?? 1
-    const namedKeys = new Set(named)
-    return [...fused].map(([key, relevance]): Candidate => {
-      const hit = byKey.get(key)
-      const { doc, simHash } = hit?.document ?? this.#entryOf(key)
-      const byName = namedKeys.has(key) ? 1 : exact.mentioned.has(key) ? MENTIONED_SIMILARITY : 0
-      const similarity = Math.max(byName, (hit?.score ?? 0) / bestScore)
-      return { key, doc, simHash, relevance, similarity, jaccard: hit?.jaccard ?? 0, trust: trustOf(doc) }
+  readonly #shelves: Shelves<Entry> = {
+    keywords: this.#keywords,
+    names: this.#names,
+    links: this.#links,
+    entry: (key) => this.#entries.get(key),
+    countByOthers: (authors) => {
+      let count = this.#entries.size
+      for (const author of authors) count -= this.#authors.get(author) ?? 0
+      return count
+    }
+  }
+
+  /** Those of the records that `list` would show, in the order given. */
+  among(
+    places: readonly { readonly id: RecordId; readonly space: SpaceId }[],
+    filters: RecallFilters,
+    judging: Pick<RecallRequest, 'nowMs' | 'trustOf' | 'maySupersede'>
+  ): RecallDoc[] {
+    const accept = this.#compile(filters, { ...judging, trustOf: judging.trustOf ?? TRUST_ALL })
+    return places.flatMap(({ id, space }) => {
+      const entry = this.#entries.get(recallKey(id, space))
+      return entry !== undefined && accept(entry) ? [entry.doc] : []
     })
   }
 
+  #best(limit: number, accept: EntryPredicate, request: RecallRequest): Pick<RecallAnswer, 'hits' | 'dropped'> {
+    const { past } = request
+    const explain = request.explain === true
+    const candidates = gather(this.#shelves, {
+      query: request.query.slice(0, LIMITS.queryBytesMax),
+      limit,
+      modes: request.modes ?? ALL_MODES,
+      vectorHits: request.vectorHits ?? [],
+      pastHits: past?.hits ?? [],
+      explain,
+      accept,
+      docOf: ({ key, doc }) => past?.docs.get(key) ?? doc,
+      trustOf: request.trustOf ?? TRUST_ALL
+    })
+    const chosen = choose(candidates, request, limit)
+    return { hits: chosen.map((hit) => hitOf(hit, explain)), dropped: candidates.length - chosen.length }
+  }
+
   /** Without words there is nothing to rank by: the newest come first, and score 1 each. */
-  #newest(limit: number, accept: EntryPredicate, request: RecallRequest): RecallAnswer {
+  #newest(limit: number, accept: EntryPredicate, request: RecallRequest): Pick<RecallAnswer, 'hits' | 'dropped'> {
     const hits: RecallHit[] = []
     let matches = 0
     for (const entry of this.#order.newestFirst()) {
@@ -225,54 +269,55 @@ export class RecallIndex {
     return { hits, dropped: Math.min(matches, LIMITS.recallCandidatesMax) - hits.length }
   }
 
-  #newerFirst(a: string, b: string): number {
-    return this.#entryOf(b).doc.createdAt - this.#entryOf(a).doc.createdAt || compareText(a, b)
-  }
-
-  #entryOf(key: string): Entry {
-    return this.#entries.get(key) as Entry
-  }
-
-  #compile(filters: RecallFilters, nowMs: number, trustOf: TrustOf): EntryPredicate {
+  /** `hidden` collects what only trust keeps out, `lost` what nobody could tell of the past. */
+  #compile(
+    filters: RecallFilters,
+    judging: Judging,
+    hidden = new Set<Entry>(),
+    lost = new Set<Entry>()
+  ): EntryPredicate {
+    const { nowMs, past, trustOf } = judging
+    const maySupersede = judging.maySupersede ?? ((doc: RecallDoc): boolean => trustOf(doc) > 0)
+    const isTrusted = (entry: Entry, doc: RecallDoc): boolean => {
+      if (trustOf(doc) > 0) return true
+      hidden.add(entry)
+      return false
+    }
+    if (past !== undefined) {
+      const isPast = compilePast(filters, past, this.#shelves, maySupersede, lost)
+      return (entry) => isPast(entry) && isTrusted(entry, past.docs.get(entry.key) ?? entry.doc)
+    }
     const passes = compileFilters(filters, nowMs)
     const showsSuperseded = filters.includeSuperseded === true
     return (entry) =>
-      passes(entry.doc) && trustOf(entry.doc) > 0 && (showsSuperseded || !this.#isSuperseded(entry, trustOf))
+      passes(entry.doc) && (showsSuperseded || !this.#isSuperseded(entry, maySupersede)) && isTrusted(entry, entry.doc)
   }
 
   /**
    * A record is superseded while a present, trusted and unretracted record of its space says so. Two that supersede
    * each other hide neither: between opposite claims nothing may get lost.
    */
-  #isSuperseded({ key, doc }: Entry, trustOf: TrustOf): boolean {
-    const superseders = this.#superseders.get(key)
-    if (superseders === undefined) return false
-    for (const other of superseders) {
+  #isSuperseded({ key, doc }: Entry, maySupersede: (doc: RecallDoc) => boolean): boolean {
+    for (const other of this.#links.superseders(key)) {
       const newer = this.#entries.get(other)?.doc
-      if (newer === undefined || newer.retracted || newer.id === doc.id || trustOf(newer) <= 0) continue
+      if (newer === undefined || newer.retracted || newer.id === doc.id || !maySupersede(newer)) continue
       if (!doc.supersedes.includes(newer.id)) return true
     }
     return false
   }
 
-  #file(entry: Entry): void {
-    this.#names.add(entry.key, entry.doc)
-    for (const id of entry.doc.supersedes) {
-      const superseded = keyOf(id, entry.doc.space)
-      const superseders = this.#superseders.get(superseded)
-      if (superseders === undefined) this.#superseders.set(superseded, new Set([entry.key]))
-      else superseders.add(entry.key)
-    }
+  #file({ key, doc }: Entry): void {
+    this.#names.add(key, doc)
+    this.#links.add(key, doc)
+    this.#authors.set(doc.author, (this.#authors.get(doc.author) ?? 0) + 1)
   }
 
-  #unfile(entry: Entry): void {
-    this.#names.remove(entry.key, entry.doc)
-    for (const id of entry.doc.supersedes) {
-      const superseded = keyOf(id, entry.doc.space)
-      const superseders = this.#superseders.get(superseded)
-      superseders?.delete(entry.key)
-      if (superseders?.size === 0) this.#superseders.delete(superseded)
-    }
+  #unfile({ key, doc }: Entry): void {
+    this.#names.remove(key, doc)
+    this.#links.remove(key, doc)
+    const left = (this.#authors.get(doc.author) ?? 0) - 1
+    if (left > 0) this.#authors.set(doc.author, left)
+    else this.#authors.delete(doc.author)
   }
 
   /** A copy with nothing but the fields of RecallDoc, whatever object the caller built, and with shared strings. */
@@ -298,7 +343,10 @@ export class RecallIndex {
       expiresAt: doc.expiresAt,
       retracted: doc.retracted,
       validated: doc.validated,
-      supersedes: doc.supersedes.length === 0 ? NO_STRINGS : [...doc.supersedes]
+      supersedes: doc.supersedes.length === 0 ? NO_STRINGS : [...doc.supersedes],
+      parents: doc.parents.length === 0 ? NO_STRINGS : [...doc.parents],
+      related: doc.related.length === 0 ? NO_STRINGS : [...doc.related],
+      flags: doc.flags.length === 0 ? NO_STRINGS : doc.flags.map((flag) => this.#shared(flag))
     }
   }
 
@@ -311,24 +359,22 @@ export class RecallIndex {
 }
 
 const NO_STRINGS: readonly string[] = []
+const NO_DOCS: readonly RecallDoc[] = []
 
-/** Both parts have a fixed length, so the key is unambiguous, and its order is by id and then by space. */
-function keyOf(id: RecordId, space: SpaceId): string {
-  return `${id}${space}`
-}
-
-function rank(candidates: readonly Candidate[], request: RecallRequest, limit: number): Ranked[] {
+function choose(candidates: readonly Candidate[], request: RecallRequest, limit: number): Ranked[] {
   switch (request.ranking ?? 'fused') {
-    case 'fused':
-      return demoteRepeats(rankFused(candidates, request.nowMs), REPEAT_DEPTH_PER_RESULT * limit)
+    case 'fused': {
+      const nowMs = request.past?.ms ?? request.nowMs
+      return pickDiverse(rankFused(candidates, nowMs), { limit, mmr: request.mmr ?? MMR_DEFAULT })
+    }
     case 'collective':
-      return rankCollective(candidates)
+      return pickCapped(rankCollective(candidates), limit)
     case 'jaccard':
-      return rankJaccard(candidates)
+      return pickCapped(rankJaccard(candidates), limit)
   }
 }
 
 function hitOf({ candidate, score, factors }: Ranked, explain: boolean): RecallHit {
   const { id, space } = candidate.doc
-  return explain ? { id, space, score, why: factors } : { id, space, score }
+  return explain ? { id, space, score, why: { ...factors, ...candidate.sources } } : { id, space, score }
 }

@@ -38,3 +38,20 @@ function dropSuffix(word: string): string {
 function dropFinalE(word: string): string {
   return word.length > 3 && word.endsWith('e') && !word.endsWith('ee') ? word.slice(0, -1) : word
 }
+
+/** Which form of a word a text has, as one bit: bare, plural, past, -ing. The bits of several add up. */
+export const FORM_BARE = 1
+const FORM_PLURAL = 2
+const FORM_PAST = 4
+const FORM_ING = 8
+
+/**
+ * By the ending alone, whether or not the stem drops it: two texts that write a word alike then agree, and nothing more
+ * is asked. `word` is folded to lower case.
+ */
+export function formOf(word: string): number {
+  if (word.length < 4) return FORM_BARE
+  if (word.endsWith('ing')) return FORM_ING
+  if (word.endsWith('ed')) return FORM_PAST
+  return word.endsWith('s') && !word.endsWith('ss') ? FORM_PLURAL : FORM_BARE
+}

@@ -11,7 +11,7 @@
  */
 import { utf8 } from '../base/bytes.ts'
 import { LIMITS } from '../base/limits.ts'
-import { stem } from './stem.ts'
+import { FORM_BARE, formOf, stem } from './stem.ts'
 
 const ASCII = /^[\0-\x7f]*$/
 const RUN = /[\p{L}\p{N}\p{M}]+/gu
@@ -54,33 +54,61 @@ export function fold(text: string): string {
     .normalize('NFC')
 }
 
+/** A text cut into terms. Both lists are equally long. */
+export interface Tokens {
+  readonly terms: readonly string[]
+  /** In which form the text has each term, a bit of stem.ts. */
+  readonly forms: readonly number[]
+}
+
 /** All terms of `text` in order, repetitions included. */
 export function tokenize(text: string): string[] {
-  const terms: string[] = []
+  return cutterOf(text).terms
+}
+
+/** The same, and in which form the text has each of them. */
+export function tokensOf(text: string): Tokens {
+  return cutterOf(text)
+}
+
+function cutterOf(text: string): Cutter {
+  const cutter = new Cutter()
   for (const run of text.normalize('NFKC').match(RUN) ?? []) {
-    if (ASCII.test(run) || !UNSPACED.test(run)) addWord(terms, run)
-    else for (const part of run.match(UNSPACED_PARTS) ?? []) addPart(terms, part)
+    if (ASCII.test(run) || !UNSPACED.test(run)) cutter.addWord(run)
+    else for (const part of run.match(UNSPACED_PARTS) ?? []) cutter.addPart(part)
   }
-  return terms
+  return cutter
 }
 
-function addPart(terms: string[], part: string): void {
-  if (!UNSPACED.test(part)) return addWord(terms, part)
-  const characters = [...fold(part)]
-  if (characters.length === 1) terms.push(characters[0] as string)
-  for (let i = 1; i < characters.length; i++) terms.push(`${characters[i - 1] as string}${characters[i] as string}`)
-}
+class Cutter implements Tokens {
+  readonly terms: string[] = []
+  readonly forms: number[] = []
 
-function addWord(terms: string[], run: string): void {
-  terms.push(termOf(run))
-  if (!CAPITAL.test(run)) return
-  const parts = run.split(HUMP)
-  if (parts.length === 1) return
-  for (const part of parts) terms.push(termOf(part))
-}
+  addPart(part: string): void {
+    if (!UNSPACED.test(part)) return this.addWord(part)
+    const characters = [...fold(part)]
+    if (characters.length === 1) this.#push(characters[0] as string, FORM_BARE)
+    for (let i = 1; i < characters.length; i++) {
+      this.#push(`${characters[i - 1] as string}${characters[i] as string}`, FORM_BARE)
+    }
+  }
 
-function termOf(run: string): string {
-  return cut(stem(fold(run)))
+  addWord(run: string): void {
+    this.#addFolded(fold(run))
+    if (!CAPITAL.test(run)) return
+    const parts = run.split(HUMP)
+    if (parts.length === 1) return
+    for (const part of parts) this.#addFolded(fold(part))
+  }
+
+  #addFolded(word: string): void {
+    this.#push(cut(stem(word)), formOf(word))
+  }
+
+  #push(term: string, form: number): void {
+    this.terms.push(term)
+    this.forms.push(form)
+  }
 }
 
 /** UTF-8 spends at most three bytes on one UTF-16 unit, so short terms need no measuring. */

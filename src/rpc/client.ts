@@ -7,6 +7,7 @@
  */
 import { ChrysalisError } from '../base/errors.ts'
 import { LIMITS } from '../base/limits.ts'
+import { embedPending, embedQuery, type EmbedFunction } from './client-embedder.ts'
 import { followEvents, type ClientEvent, type EventsRequest } from './event-stream.ts'
 import { Link } from './link.ts'
 import type { MethodName, Params, Result } from './schema/methods.ts'
@@ -17,6 +18,18 @@ export interface ClientOptions {
   readonly timeoutMs?: number
   /** Longest wait for a connection. Default 5 s. */
   readonly connectMs?: number
+  /**
+   * Makes vectors, where the daemon leaves that to its clients (`embed.provider = "client"`): then `recall` brings the
+   * vector of its query, and `embedPending` those of the memories.
+   */
+  readonly embed?: EmbedFunction
+  /** As `chrysalis token add` printed it. Default: CHRYSALIS_TOKEN of the environment; without one this is the owner. */
+  readonly token?: string
+  /**
+   * Names a conversation that goes on over several connections, as those of one agent that runs the command line again
+   * and again. Default: CHRYSALIS_SESSION of the environment; without one each connection is a conversation.
+   */
+  readonly session?: string
   /** Told to the daemon. */
   readonly name?: string
   readonly version?: string
@@ -45,7 +58,8 @@ if ((Symbol as { asyncDispose?: symbol }).asyncDispose === undefined) {
 
 export class Client {
   readonly path: string
-  readonly #options: Required<ClientOptions>
+  readonly #options: Required<Omit<ClientOptions, 'embed'>>
+  readonly #embed: EmbedFunction | undefined
   #link: Promise<Link> | undefined
   #replacing: Promise<Link> | undefined
   #daemon: Daemon | undefined
@@ -55,9 +69,12 @@ export class Client {
   /** Use `connect`, which also makes sure that somebody answers. */
   constructor(path: string, options: ClientOptions = {}) {
     this.path = path
+    this.#embed = options.embed
     this.#options = {
       timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
       connectMs: options.connectMs ?? DEFAULT_CONNECT_MS,
+      token: options.token ?? process.env['CHRYSALIS_TOKEN'] ?? '',
+      session: options.session ?? process.env['CHRYSALIS_SESSION'] ?? '',
       name: options.name ?? 'chrysalis',
       version: options.version ?? '0'
     }
@@ -101,11 +118,11 @@ export class Client {
    * refused (an unknown space, an unknown cursor), or when the first connection cannot be made.
    */
   events(request: EventsRequest = {}): AsyncIterableIterator<ClientEvent> {
-    const { connectMs, name, version } = this.#options
+    const { connectMs } = this.#options
     return followEvents(request, {
       closed: this.#closed.signal,
       open: (onNotification) => Link.open({ path: this.path, connectMs, onNotification }),
-      hello: { protocol: CLIENT_PROTOCOL, client: { name, version } }
+      hello: this.#hello()
     })
   }
 
@@ -117,8 +134,32 @@ export class Client {
     return this.call('memory.addMany', { items })
   }
 
-  recall(query: string, options: Omit<Params<'memory.search'>, 'query'> = {}): Promise<Result<'memory.search'>> {
+  async recall(query: string, options: Omit<Params<'memory.search'>, 'query'> = {}): Promise<Result<'memory.search'>> {
+    // Words alone find something as well: what goes wrong with a vector costs the vector.
+    if (this.#embed !== undefined) await embedQuery(this, this.#embed, query).catch(() => undefined)
     return this.call('memory.search', { ...options, query })
+  }
+
+  /** What to know before beginning, as fenced text and as items. With a cursor also what changed since. */
+  async context(
+    goal?: string,
+    options: Omit<Params<'memory.context'>, 'goal'> = {}
+  ): Promise<Result<'memory.context'>> {
+    if (this.#embed !== undefined && goal !== undefined) {
+      await embedQuery(this, this.#embed, goal).catch(() => undefined)
+    }
+    return this.call('memory.context', { ...options, ...(goal === undefined ? {} : { goal }) })
+  }
+
+  /**
+   * What the agents of a space know together about a question, by the collective score: half likeness, a third confidence,
+   * a fifth how often it was needed. By type, least importance or verified only, as `recall`.
+   */
+  retrieveContext(
+    query: string,
+    options: Omit<Params<'memory.search'>, 'query' | 'ranking'> = {}
+  ): Promise<Result<'memory.search'>> {
+    return this.recall(query, { ...options, ranking: 'collective' })
   }
 
   /** The record, or null when this daemon has none of that name. */
@@ -135,8 +176,45 @@ export class Client {
     return this.call('memory.revise', { ...changes, id })
   }
 
+  /** As `revise`: the words agents know it by. */
+  update(
+    id: string,
+    content: string,
+    changes: Omit<Params<'memory.revise'>, 'id' | 'content'> = {}
+  ): Promise<Result<'memory.revise'>> {
+    return this.revise(id, { ...changes, content })
+  }
+
   retract(id: string, reason: string, space?: string): Promise<Result<'memory.retract'>> {
     return this.call('memory.retract', { id, reason, ...inSpace(space) })
+  }
+
+  /** Takes back a retraction. */
+  restore(id: string, space?: string): Promise<Result<'memory.restore'>> {
+    return this.call('memory.restore', { id, ...inSpace(space) })
+  }
+
+  /** Shares private memories, such as those learned with `tier: 'working'`. */
+  promote(
+    ids: string | readonly string[],
+    options: Omit<Params<'memory.promote'>, 'ids'> = {}
+  ): Promise<Result<'memory.promote'>> {
+    return this.call('memory.promote', { ...options, ids: typeof ids === 'string' ? [ids] : [...ids] })
+  }
+
+  /** Folds repetitions, links what says the same, lists contradictions; one bounded step of it (`more`). */
+  consolidate(options: Params<'memory.consolidate'> = {}): Promise<Result<'memory.consolidate'>> {
+    return this.call('memory.consolidate', options)
+  }
+
+  /** Takes back one action of `consolidate`. */
+  undo(id: string, space?: string): Promise<Result<'memory.undo'>> {
+    return this.call('memory.undo', { id, ...inSpace(space) })
+  }
+
+  /** What has gone stale, double or doubtful. */
+  audit(options: Params<'memory.audit'> = {}): Promise<Result<'memory.audit'>> {
+    return this.call('memory.audit', options)
   }
 
   link(from: string, relation: Params<'memory.link'>['relation'], to: string): Promise<Result<'memory.link'>> {
@@ -180,6 +258,17 @@ export class Client {
     return this.call('memory.stats', inSpace(space))
   }
 
+  /**
+   * Makes the vectors of memories that wait for one, with the function given as `embed`, and resolves with how many were
+   * taken. For a daemon with `embed.provider = "client"`; call it now and then.
+   */
+  async embedPending(): Promise<number> {
+    if (this.#embed !== undefined) return embedPending(this, this.#embed)
+    throw new ChrysalisError('invalid_state', 'This client has no function that embeds; nothing was asked.', {
+      hint: 'Connect with the option `embed`.'
+    })
+  }
+
   /** Asks the daemon to stop. */
   stop(): Promise<Result<'node.stop'>> {
     return this.call('node.stop', {})
@@ -208,17 +297,26 @@ export class Client {
   }
 
   async #open(): Promise<Link> {
-    const { connectMs, name, version } = this.#options
+    const { connectMs } = this.#options
     const link = await Link.open({ path: this.path, connectMs })
     try {
-      const params: Params<'rpc.hello'> = { protocol: CLIENT_PROTOCOL, client: { name, version } }
-      const hello = (await this.#ask(link, 'rpc.hello', params, { timeoutMs: connectMs })) as Result<'rpc.hello'>
+      const hello = (await this.#ask(link, 'rpc.hello', this.#hello(), { timeoutMs: connectMs })) as Result<'rpc.hello'>
       this.#daemon = { peer: hello.peer, version: hello.version, protocol: hello.protocol }
     } catch (error) {
       await link.close()
       throw error
     }
     return link
+  }
+
+  #hello(): Params<'rpc.hello'> {
+    const { name, version, token, session } = this.#options
+    return {
+      protocol: CLIENT_PROTOCOL,
+      client: { name, version },
+      ...(token === '' ? {} : { token }),
+      ...(session === '' ? {} : { session })
+    }
   }
 
   #ask(link: Link, method: MethodName, params: object, options: CallOptions): Promise<unknown> {
@@ -258,7 +356,7 @@ export async function connect(path: string, options: ClientOptions = {}): Promis
 
 /** Known without the table, which the client does not load: what follows from the name alone. */
 const WRITES =
-  /^(?:memory\.(?:add|addMany|revise|link|retract)|vote\.cast|sync\.(?:now|wait)|peer\.(?:connect|disconnect)|space\.(?:invite|join)|node\.stop)/
+  /^(?:memory\.(?:add|addMany|revise|link|retract|promote|consolidate|undo|restore)|vote\.cast|sync\.(?:now|wait)|peer\.(?:connect|disconnect|trust)|token\.(?:add|list|revoke)|trust\.list|embed\.\w+|space\.(?:invite|join)|node\.stop)/
 
 /** Whether a lost answer leaves nothing to doubt. */
 export function isRead(method: MethodName): boolean {

@@ -13,7 +13,10 @@ import type { NodeApi } from '../node/api.ts'
 import type { Control } from './control.ts'
 import { perform, prepare, type Call } from './dispatch.ts'
 import { encodeFrame, LineFramer } from './framing.ts'
+import { guardControl } from './guarded-control.ts'
+import { guardNode } from './guarded-node.ts'
 import type { Session } from './handlers.ts'
+import { inSession, NOBODY, OWNER, permit, type Identity } from './identity.ts'
 import {
   errorFrame,
   INVALID_REQUEST,
@@ -49,6 +52,9 @@ export interface ConnectionOptions {
   readonly refused: (what: string) => void
 }
 
+/** Numbers connections, for the sessions of those that name none. */
+let connections = 0
+
 /** A request that has not been answered. */
 interface Unanswered {
   readonly access: Call['access']
@@ -62,6 +68,11 @@ export class Connection implements Outlet {
   readonly #unanswered = new Map<RequestId, Unanswered>()
   readonly #working = new Set<Promise<void>>()
   readonly #subscriptions = new Map<string, Subscription>()
+  readonly #number = ++connections
+  #identity: Identity
+  /** The engine and the daemon as this client may see them. */
+  #node: NodeApi
+  #control: Control
   #waiting: ((open: boolean) => void)[] = []
   #subscriptionCount = 0
   #closing = false
@@ -72,6 +83,9 @@ export class Connection implements Outlet {
   constructor(options: ConnectionOptions) {
     this.#options = options
     this.#socket = options.socket
+    this.#identity = this.#whoever(undefined, undefined)
+    this.#node = guardNode(options.node, this.#identity)
+    this.#control = guardControl(options.control, this.#identity)
     this.#firstFrameTimer = setTimeout(() => {
       options.refused('silent')
       this.#socket.destroy()
@@ -221,6 +235,7 @@ export class Connection implements Outlet {
       let frame: object
       let sent = false
       try {
+        this.#permit(call)
         const result = await perform(call, this.#session(after, undo))
         frame = resultFrame(request.id ?? 0, result)
         sent = await answer(frame)
@@ -235,10 +250,40 @@ export class Connection implements Outlet {
     void running.finally(() => this.#working.delete(running))
   }
 
+  /** Throws `denied` for a token that is unknown. */
+  #whoever(token: string | undefined, session: string | undefined): Identity {
+    const { tokens } = this.#options.control
+    const identity = token === undefined ? (tokens.required ? NOBODY : OWNER) : tokens.identify(token)
+    return inSession(identity, `${identity.agent ?? ''}/${session ?? `#${this.#number}`}`)
+  }
+
+  /** Agreeing on the protocol, which may bring a token, is open to everybody; so is what ends things. */
+  #permit({ method, access }: Call): void {
+    if (method === 'rpc.hello' || method === 'rpc.cancel' || method === 'events.close') return
+    permit(this.#identity, access, method)
+  }
+
+  #introduce(token: string | undefined, session: string | undefined): void {
+    const identity = this.#whoever(token, session)
+    // What is open goes on with the rights it was opened with: it may not outlive a change of them.
+    for (const subscription of this.#subscriptions.values()) subscription.close()
+    this.#subscriptions.clear()
+    this.#identity = identity
+    this.#node = guardNode(this.#options.node, identity)
+    this.#control = guardControl(this.#options.control, identity)
+  }
+
   #session(after: (() => void)[], undo: (() => void)[]): Session {
+    const current = (): { node: NodeApi; control: Control } => ({ node: this.#node, control: this.#control })
     return {
-      node: this.#options.node,
-      control: this.#options.control,
+      // Asked when needed: rpc.hello changes who this is, and answers in the new role.
+      get node() {
+        return current().node
+      },
+      get control() {
+        return current().control
+      },
+      introduce: (token, session) => this.#introduce(token, session),
       cancel: (id) => this.#cancel(id),
       openEvents: async ({ topics, spaces, cursor }) => {
         if (this.#subscriptions.size >= LIMITS.rpcSubscriptionsPerClientMax) {
@@ -267,7 +312,7 @@ export class Connection implements Outlet {
     cursor: string | undefined,
     undo: (() => void)[]
   ): Promise<Subscription> {
-    const { node } = this.#options
+    const node = this.#node
     const make = (from: string) =>
       new Subscription({ id, node, outlet: this, topics: new Set(topics ?? TOPICS), spaces, cursor: from })
     undo.push(() => {

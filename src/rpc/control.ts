@@ -2,6 +2,7 @@
  * What the daemon does that the engine does not: stopping, letting others in, and knowing its own configuration. The
  * daemon implements this and hands it to the RPC server beside the engine.
  */
+import type { Tokens } from './identity.ts'
 
 export interface Invitation {
   readonly ticket: string
@@ -35,4 +36,6 @@ export interface Control {
   invite(request: { space?: string; expiresInMs?: number; uses?: number }): Promise<Invitation>
   join(request: { ticket: string; force?: boolean }): Promise<Admission>
   configuration(): readonly ConfigurationEntry[]
+  /** Who else may use the door. */
+  readonly tokens: Tokens
 }

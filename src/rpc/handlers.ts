@@ -7,14 +7,19 @@ import { ChrysalisError } from '../base/errors.ts'
 import { peerIdToAuthor } from '../base/peer-id.ts'
 import type { AddRequest, NodeApi, WriteOptions } from '../node/api.ts'
 import type { Control } from './control.ts'
+import { EMBED_HANDLERS } from './embed-handlers.ts'
 import type { RequestId } from './messages.ts'
 import { describeMethods, type MethodName, type ParsedParams, type Result } from './schema/methods.ts'
 import { PROTOCOL } from './schema/node-methods.ts'
+import { TRUST_HANDLERS } from './trust-handlers.ts'
+import { upkeepHandlers } from './upkeep-handlers.ts'
 
 /** What a request may ask of the connection it came by. */
 export interface Session {
   readonly node: NodeApi
   readonly control: Control
+  /** Who this is from now on. Throws `denied` for a token that is not good. Absent where that has been settled before. */
+  readonly introduce?: (token: string | undefined, session: string | undefined) => void
   /** Answers a request in flight with `cancelled`; false when there is none of that id. */
   cancel(id: RequestId): boolean
   /** Events flow once the answer has been written. */
@@ -30,10 +35,10 @@ type Handler<M extends MethodName> = (
   session: Session,
   timeoutMs: number | undefined
 ) => Result<M> | Promise<Result<M>>
-type Handlers = { readonly [M in MethodName]: Handler<M> }
+export type Handlers = { readonly [M in MethodName]: Handler<M> }
 
 const DOOR: Pick<Handlers, Extract<MethodName, `rpc.${string}` | `events.${string}`>> = {
-  'rpc.hello': ({ protocol }, { node }) => {
+  'rpc.hello': ({ protocol, token, session }, door) => {
     if (protocol !== PROTOCOL) {
       throw new ChrysalisError(
         'unsupported_version',
@@ -41,7 +46,8 @@ const DOOR: Pick<Handlers, Extract<MethodName, `rpc.${string}` | `events.${strin
         { hint: 'Use a client and a daemon of one version; `chrysalis version` prints both.' }
       )
     }
-    return { protocol: PROTOCOL, protocols: [PROTOCOL], version: node.status().version, peer: node.peer }
+    door.introduce?.(token, session)
+    return { protocol: PROTOCOL, protocols: [PROTOCOL], version: door.node.status().version, peer: door.node.peer }
   },
   'rpc.discover': () => ({ protocol: PROTOCOL, methods: describeMethods() }),
   'rpc.cancel': ({ id }, session) => ({ cancelled: session.cancel(id) }),
@@ -74,7 +80,7 @@ const NODE: Pick<Handlers, Extract<MethodName, `${'node' | 'config' | 'gossip'}.
   'gossip.estimate': (params, { node }) => node.estimate(params)
 }
 
-const COMPANY: Pick<Handlers, Extract<MethodName, `${'peer' | 'sync' | 'space'}.${string}`>> = {
+const COMPANY: Pick<Handlers, Exclude<Extract<MethodName, `${'peer' | 'sync' | 'space'}.${string}`>, 'peer.trust'>> = {
   'peer.list': (_, { node }) => ({ peers: node.peers() }),
   'peer.connect': async ({ address }, { node }) => ({ peer: await node.connect(address) }),
   'peer.disconnect': async ({ peer }, { node }) => {
@@ -99,17 +105,18 @@ const READING: Pick<
   Handlers,
   Extract<
     MethodName,
-    `memory.${'get' | 'search' | 'list' | 'changes' | 'history' | 'lineage' | 'verify' | 'stats' | 'digest' | 'ids' | 'resolve'}`
+    `memory.${'get' | 'search' | 'context' | 'list' | 'changes' | 'history' | 'lineage' | 'verify' | 'stats' | 'digest' | 'ids' | 'resolve'}`
   >
 > = {
-  'memory.get': async ({ ids, space }, { node }) => {
+  'memory.get': async ({ ids, space, ...at }, { node }) => {
     const full = await Promise.all(ids.map((id) => resolveOrNull(node, id, space)))
     const wanted = full.filter((id) => id !== null)
-    const found = wanted.length === 0 ? [] : await node.get(wanted, space)
+    const found = wanted.length === 0 ? [] : await node.get(wanted, space, at)
     const items = new Map(wanted.map((id, i) => [id, found[i] ?? null]))
     return { items: full.map((id) => (id === null ? null : (items.get(id) ?? null))) }
   },
   'memory.search': (params, { node }) => node.search(params),
+  'memory.context': (params, { node }) => node.context(params),
   'memory.list': (params, { node }) => node.list(params),
   'memory.changes': (params, { node }) => node.changes(params),
   'memory.history': async ({ id, space }, { node }) => {
@@ -157,7 +164,16 @@ const WRITING: Pick<
   'vote.tally': async ({ id, space }, { node }) => node.tally(await resolve(node, id, space), space)
 }
 
-export const HANDLERS: Handlers = { ...DOOR, ...NODE, ...COMPANY, ...READING, ...WRITING }
+export const HANDLERS: Handlers = {
+  ...DOOR,
+  ...NODE,
+  ...COMPANY,
+  ...READING,
+  ...WRITING,
+  ...upkeepHandlers(resolve),
+  ...EMBED_HANDLERS,
+  ...TRUST_HANDLERS
+}
 
 function options(ack: WriteOptions['ack'] | undefined): WriteOptions {
   return ack === undefined ? {} : { ack }

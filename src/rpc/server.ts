@@ -60,7 +60,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
       metrics?.gauge('chrysalis_rpc_clients_count', connections.size)
     })
   })
-  await listen(server, path)
+  await listenPrivately(server, path)
   server.on('error', (error) => logger?.log('error', 'the local door failed', { reason: error.message }))
 
   let closed: Promise<void> | undefined
@@ -73,7 +73,8 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   return { path, clients: () => connections.size, close: () => (closed ??= close()) }
 }
 
-async function listen(server: net.Server, path: string): Promise<void> {
+/** Binds a private socket where nobody else answers. Rejects as `startRpcServer` does; then nothing listens. */
+export async function listenPrivately(server: net.Server, path: string): Promise<void> {
   checkPathLength(path)
   if (!isPipe(path)) {
     secureDirectory(path)

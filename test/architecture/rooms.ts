@@ -50,6 +50,7 @@ export const ROOMS: readonly Room[] = [
     node: true
   },
   { path: 'cli', caption: 'the face for people', mayImport: ['base', 'rpc'], node: true },
+  { path: 'mcp', caption: 'the face for models', mayImport: ['base', 'rpc'], node: true },
   { path: 'adapters/system', caption: 'clock, chance, keys, files', mayImport: ['base', 'ports'], node: true },
   { path: 'adapters/level', caption: 'the store on LevelDB', mayImport: ['base', 'ports'], node: true },
   {
@@ -58,12 +59,29 @@ export const ROOMS: readonly Room[] = [
     mayImport: ['base', 'ports', 'polyfill.ts'],
     node: true
   },
+  { path: 'adapters/embed', caption: 'embedding services over HTTP', mayImport: ['base', 'ports'], node: true },
+  { path: 'adapters/vector', caption: 'nearest vectors, exact and by graph', mayImport: ['base', 'ports'], node: true },
+  { path: 'adapters/index', caption: 'the read index other processes map', mayImport: ['base', 'ports'], node: true },
   {
     path: 'daemon',
     caption: 'the composition root',
     mayImport: [
-      ...['base', 'crdt', 'ports', 'memory', 'trust', 'recall', 'sync', 'node', 'rpc', 'cli', 'polyfill.ts'],
-      ...['adapters/system', 'adapters/level', 'adapters/libp2p']
+      ...[
+        'base',
+        'crdt',
+        'ports',
+        'memory',
+        'trust',
+        'recall',
+        'sync',
+        'node',
+        'rpc',
+        'cli',
+        'mcp',
+        'polyfill.ts',
+        'reader.ts'
+      ],
+      ...['adapters/system', 'adapters/level', 'adapters/libp2p', 'adapters/embed', 'adapters/vector', 'adapters/index']
     ],
     node: true
   }
@@ -82,6 +100,12 @@ export const STREET: readonly Room[] = [
     path: 'index.ts',
     caption: 'the package as a library: a client',
     mayImport: ['polyfill.ts', 'base', 'memory', 'node', 'rpc'],
+    node: true
+  },
+  {
+    path: 'reader.ts',
+    caption: 'the shared index as a library: no daemon, no door',
+    mayImport: ['base', 'ports', 'memory', 'trust', 'recall', 'adapters/index'],
     node: true
   }
 ]
@@ -112,7 +136,10 @@ export const PACKAGES: readonly { readonly name: RegExp; readonly places: readon
   { name: /^(level|abstract-level)$/, places: ['src/adapters/level/'] },
   { name: /^(libp2p|datastore-level|it-[a-z-]+)(\/|$)/, places: ['src/adapters/libp2p/'] },
   { name: /^@(libp2p|multiformats|chainsafe)\//, places: ['src/adapters/libp2p/', 'simulations/'] },
-  { name: /^zod$/, places: ['src/rpc/schema', 'src/daemon/config'] },
+  { name: /^zod(\/|$)/, places: ['src/rpc/schema', 'src/daemon/config', 'src/mcp/'] },
+  { name: /^@modelcontextprotocol\/server(\/|$)/, places: ['src/mcp/'] },
+  { name: /^(lmdb|msgpackr)$/, places: ['src/adapters/index/'] },
+  { name: /^usearch$/, places: ['src/adapters/vector/'] },
   { name: /^smol-toml$/, places: ['src/daemon/config', 'simulations/'] },
   { name: /^(commander|picocolors)$/, places: ['src/cli/', 'simulations/'] },
   { name: /^tsx(\/|$)/, places: ['bin/'] },

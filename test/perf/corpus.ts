@@ -3,10 +3,12 @@
  * tags, numbers and identifiers strewn in. Text of equal words or of uniform noise makes every index look fast; natural
  * frequencies have a few words that nearly every text contains and a long tail that few do.
  *
- * Everything follows from the seed: memory `n` is the same in every run and on every machine.
+ * Everything follows from the seed: memory `n` is the same in every run and on every machine. CHRYSALIS_BENCH_TEXT names a
+ * file of real text to take in its place, one memory a line (real-text/lines.ts).
  */
 import { SeededRandom } from '../../src/base/prng.ts'
 import type { AddRequest } from '../../src/node/api.ts'
+import { textCorpus, type Corpus } from './real-text/lines.ts'
 
 export const SEED = 'chrysalis/perf/1'
 const VOCABULARY = 30_000
@@ -16,8 +18,9 @@ const WORDS_MAX = 52
 /** Ranks below this are the grammar of the language: hardly anyone asks for them. */
 const TELLING_RANK = 60
 
-/** Said beside every figure that depends on it. */
-export const CORPUS = `Zipf s=${EXPONENT}, ${VOCABULARY} words, ${WORDS_MIN}-${WORDS_MAX} words a memory, seed ${SEED}`
+const TEXT_FILE = process.env['CHRYSALIS_BENCH_TEXT'] ?? ''
+
+const MADE_UP = `Zipf s=${EXPONENT}, ${VOCABULARY} words, ${WORDS_MIN}-${WORDS_MAX} words a memory, seed ${SEED}`
 
 const ONSETS = [
   'b',
@@ -83,8 +86,7 @@ function rankAt(share: number): number {
   return low
 }
 
-/** Memory number `n`. */
-export function memory(n: number): AddRequest {
+function madeUpMemory(n: number): AddRequest {
   const random = new SeededRandom(`${SEED}/memory/${n}`)
   const length = WORDS_MIN + random.below(WORDS_MAX - WORDS_MIN + 1)
   const text: string[] = []
@@ -100,14 +102,14 @@ export function memory(n: number): AddRequest {
 }
 
 /**
- * Question number `n` about memories below `count`: mostly two to four of the less common words of one memory, as a
+ * About memories below `count`: mostly two to four of the less common words of one memory, as a
  * person or model would ask for it; one in ten is a single common word, the dear case.
  */
-export function question(n: number, count: number): string {
+function madeUpQuestion(n: number, count: number): string {
   const random = new SeededRandom(`${SEED}/question/${n}`)
   if (random.below(10) === 0) return words[TELLING_RANK + random.below(200)] as string
   const common = new Set(words.slice(0, TELLING_RANK))
-  const telling = memory(random.below(count))
+  const telling = madeUpMemory(random.below(count))
     .content.slice(0, -1)
     .split(' ')
     .filter((word) => !common.has(word))
@@ -118,3 +120,15 @@ export function question(n: number, count: number): string {
     chosen.push(telling.splice(random.below(telling.length), 1)[0] as string)
   return chosen.join(' ')
 }
+
+const corpus: Corpus =
+  TEXT_FILE === '' ? { label: MADE_UP, memory: madeUpMemory, question: madeUpQuestion } : textCorpus(TEXT_FILE, SEED)
+
+/** Said beside every figure that depends on it. */
+export const CORPUS = corpus.label
+
+/** Memory number `n`. */
+export const memory = (n: number): AddRequest => corpus.memory(n)
+
+/** Question number `n` about memories below `count`. */
+export const question = (n: number, count: number): string => corpus.question(n, count)

@@ -25,6 +25,14 @@ export const GOALS = {
   restartCpuMsPerMillion: atMost(500),
   recallOverRpcP50Ms: atMost(1),
   recallOverRpcP99Ms: atMost(5),
+  /** With vectors, from a service that answers at once. */
+  hybridOverRpcP50Ms: atMost(3),
+  hybridOverRpcP99Ms: atMost(10),
+  /** In another process, at a hundred thousand memories, four words. */
+  sharedSearchP50Ms: atMost(0.3),
+  sharedSearchP99Ms: atMost(1),
+  sharedVisibleP50Ms: atMost(1),
+  sharedWriteCostPercent: atMost(5),
   rssIdleMiB: atMost(256),
   visibilityP95Ms: atMost(100),
   /** Beside the peers: p50 and p99 while nothing else happens. */

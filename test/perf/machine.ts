@@ -76,3 +76,15 @@ export function residentMiB(pid: number): number | undefined {
     return undefined
   }
 }
+
+/** Milliseconds of processor time of all threads of a process; undefined where the system does not tell. */
+export function cpuMsOf(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // Behind the name, which may contain anything: user and system time in ticks, of which Linux has a hundred a second.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return 10 * (Number(fields[11]) + Number(fields[12]))
+  } catch {
+    return undefined
+  }
+}

@@ -12,11 +12,13 @@ import { withYard } from '../support/daemons.ts'
 import { describeMachine, ROOT, type Machine } from './machine.ts'
 import { reporter, type Figure, type Goal } from './measure.ts'
 import { catchUp } from './suites/catch-up.ts'
+import { hybrid } from './suites/hybrid.ts'
 import { ingest } from './suites/ingest.ts'
 import { merge } from './suites/merge.ts'
 import { reads } from './suites/reads.ts'
 import { recall } from './suites/recall.ts'
 import { recon } from './suites/recon.ts'
+import { shared } from './suites/shared.ts'
 import { tree } from './suites/tree.ts'
 import { visibility } from './suites/visibility.ts'
 import { writes } from './suites/writes.ts'
@@ -29,6 +31,8 @@ const SUITES: Readonly<Record<string, (context: SuiteContext) => Promise<void>>>
   tree,
   reads,
   recall,
+  hybrid,
+  shared,
   visibility,
   recon,
   'catch-up': catchUp

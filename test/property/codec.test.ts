@@ -18,7 +18,15 @@ import {
 } from '../../src/memory/delta-codec.ts'
 import { decodeGenesis, encodeGenesis } from '../../src/memory/names.ts'
 import { decodeBody, encodeBody } from '../../src/memory/ops-codec.ts'
-import { DOCUMENT_TYPES, MEMORY_TYPES, RELATIONS, VERDICTS, type Op, type Target } from '../../src/memory/ops.ts'
+import {
+  DOCUMENT_TYPES,
+  MEMORY_TYPES,
+  ORIGIN_CLASSES,
+  RELATIONS,
+  VERDICTS,
+  type Op,
+  type Target
+} from '../../src/memory/ops.ts'
 import { sealDelta } from '../../src/memory/seal.ts'
 import { verifyDelta } from '../../src/memory/verify.ts'
 import { identity, value } from '../support/sealed.ts'
@@ -93,8 +101,14 @@ const op: fc.Arbitrary<Op> = fc.oneof(
     reason: orNull(text())
   }),
   fc.record({
+    op: fc.constant('origin' as const),
+    target,
+    origin: fc.constantFrom(...ORIGIN_CLASSES),
+    agent: orNull(text(20, 1))
+  }),
+  fc.record({
     op: fc.constant('unknown' as const),
-    code: fc.integer({ min: 10, max: 0xffff_ffff }),
+    code: fc.integer({ min: 11, max: 0xffff_ffff }),
     items: fc.array(fc.oneof(uint, text(), fc.array(uint, { maxLength: 3 })), { maxLength: 4 })
   })
 )

@@ -36,7 +36,10 @@ const doc: fc.Arbitrary<RecallDoc> = fc
     importance: fc.constantFrom(null, 0, 1),
     pinned: fc.boolean(),
     retracted: fc.boolean(),
-    supersedes: fc.uniqueArray(fc.nat(12).map(idOf), { maxLength: 2 })
+    supersedes: fc.uniqueArray(fc.nat(12).map(idOf), { maxLength: 2 }),
+    parents: fc.uniqueArray(fc.nat(12).map(idOf), { maxLength: 2 }),
+    related: fc.uniqueArray(fc.nat(12).map(idOf), { maxLength: 2 }),
+    flags: fc.constantFrom([], ['imperative'])
   })
   .map(({ n, ...fields }) => docOf(n, fields))
 
@@ -52,7 +55,16 @@ function answers(index: RecallIndex): (RecallAnswer | RecallDoc[])[] {
       index.search({ query, limit: 6, ranking, explain: true, nowMs: NOW_MS })
     )
   )
-  return [...searches, index.list({ includeRetracted: true, includeSuperseded: true }, { limit: 50, nowMs: NOW_MS })]
+  const vectorHits = [5, 2, 2, 9].map((n, i) => ({ id: idOf(n), space: SPACE, similarity: 0.9 - i / 10 }))
+  const hybrid = index.search({ query: 'deploy', limit: 4, explain: true, nowMs: NOW_MS, vectorHits, mmr: 0.4 })
+  const past = { ms: NOW_MS / 2, docs: new Map([[idOf(3) + SPACE, docOf(3)]]) }
+  const then = index.search({ query: 'deploy', limit: 4, explain: true, nowMs: NOW_MS, past })
+  return [
+    ...searches,
+    hybrid,
+    then,
+    index.list({ includeRetracted: true, includeSuperseded: true }, { limit: 50, nowMs: NOW_MS })
+  ]
 }
 
 describe('the recall index, whatever happened to it', () => {
@@ -111,6 +123,43 @@ describe('the keyword index', () => {
           if (/[\p{L}\p{N}]/u.test(content)) assert.ok(own.includes(`k${i}`), JSON.stringify(content))
         })
       })
+    )
+  })
+
+  /**
+   * A thousand documents and more over words whose frequencies differ as in a language: enough that words are skipped.
+   * Asking for everything skips nothing, so the two answers take different ways.
+   */
+  it('gives the best few of all, to the bit, whatever it does not look at and whatever came and went', () => {
+    const words = Array.from({ length: 400 }, (_, i) => `word${i}x`)
+    fc.assert(
+      fc.property(fc.infiniteStream(fc.nat(0x7fff_ffff)), fc.integer({ min: 1, max: 40 }), (dice, limit) => {
+        const roll = (sides: number): number => (dice.next().value as number) % sides
+        const word = (): string => words[Math.min(roll(400), roll(400), roll(400), roll(400))] as string
+        const plain = (): string => Array.from({ length: 1 + roll(24) }, word).join(roll(3) === 0 ? 's ' : ' ')
+        // Few say one word over and over, or go on and on: those make the bounds.
+        const text = (): string =>
+          roll(20) === 0 ? `${word()} `.repeat(2 + roll(10)) : roll(20) === 0 ? `${plain()} `.repeat(9) : plain()
+        const index = new KeywordIndex<Keyed>()
+        for (let i = 0; i < 1_500; i++) index.add({ key: `${roll(1_800)}` }, text())
+        for (let round = 0; round < 3; round++) {
+          for (let i = 0; i < 150; i++) {
+            if (roll(3) === 0) index.remove(`${roll(1_800)}`)
+            else index.add({ key: `${roll(1_800)}` }, text())
+          }
+          for (const query of [`${word()} ${words[390 - roll(200)] ?? ''}`, text(), `${words[0] ?? ''} ${text()}`]) {
+            const all = index.search(query, index.size)
+            assert.deepEqual(index.search(query, limit), all.slice(0, limit))
+            const share = 1 + roll(30)
+            const accept = ({ key }: Keyed): boolean => Number(key) % share === 0
+            assert.deepEqual(
+              index.search(query, limit, accept),
+              all.filter((hit) => accept(hit.document)).slice(0, limit)
+            )
+          }
+        }
+      }),
+      { numRuns: 25 }
     )
   })
 })

@@ -14,6 +14,8 @@ import { hlcOf } from '../../src/memory/ids.ts'
 import type { NodeHooks } from '../../src/node/hooks.ts'
 import { Node } from '../../src/node/node.ts'
 import { NODE_DEFAULTS, type NodeOptions, type SpaceOptions } from '../../src/node/options.ts'
+import type { SharedPanes } from '../../src/node/publisher.ts'
+import type { VectorPanes } from '../../src/node/vectors.ts'
 import type { Crypto } from '../../src/ports/crypto.ts'
 import type { LogLevel } from '../../src/ports/logger.ts'
 import type { Metrics } from '../../src/ports/metrics.ts'
@@ -120,6 +122,8 @@ export interface EngineOptions {
   readonly hasPrivate?: boolean
   readonly options?: Partial<Omit<NodeOptions, 'sync'>> & { readonly sync?: Partial<NodeOptions['sync']> }
   readonly hooks?: NodeHooks
+  readonly vectors?: VectorPanes
+  readonly shared?: SharedPanes
 }
 
 export interface Engine {
@@ -171,7 +175,9 @@ export class Bench {
         random,
         metrics,
         logger: { log: (level, message, data) => void log.push({ level, message, data }) },
-        processMemory: () => ({ rssBytes: 1, heapBytes: 1 })
+        processMemory: () => ({ rssBytes: 1, heapBytes: 1 }),
+        ...(setup.vectors && { vectors: setup.vectors }),
+        ...(setup.shared && { shared: setup.shared })
       },
       hooks
     )

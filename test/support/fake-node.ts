@@ -2,9 +2,9 @@
  * An engine that keeps everything in arrays: the RPC door and the command line are tested against it. It signs nothing
  * and replicates nothing, but its ids, cursors, errors and answers have the shapes of the real one.
  */
-import { createHash } from 'node:crypto'
 import { ChrysalisError } from '../../src/base/errors.ts'
 import { authorToPeerId } from '../../src/base/peer-id.ts'
+import { itemTokens, tokensOf } from '../../src/base/tokens.ts'
 import type {
   AddRequest,
   ChangeEntry,
@@ -12,17 +12,18 @@ import type {
   NodeApi,
   NodeEvent,
   NodeEventBody,
-  NodeStatus,
   ReviseRequest,
   SearchHit,
   SpaceInfo,
   WriteReceipt
 } from '../../src/node/api.ts'
 import type { Control } from '../../src/rpc/control.ts'
+import type { Tokens } from '../../src/rpc/identity.ts'
+import { fakeEmbed } from './fake-embed.ts'
+import { digest, FAKE_AUTHOR, FAKE_PEER, fingerprint, indexState, item, space, status } from './fake-records.ts'
 import { FAKE_SESSION, fakeSyncPeer } from './fake-sync.ts'
+import { fakeUpkeep } from './fake-upkeep.ts'
 
-export const FAKE_AUTHOR = '3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29'
-export const FAKE_PEER = authorToPeerId(FAKE_AUTHOR)
 export const OTHER_PEER = authorToPeerId('d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a')
 
 export interface FakeNode extends NodeApi {
@@ -85,7 +86,7 @@ export function createFakeNode(options: FakeOptions = {}): FakeNode {
       listener({ type: 'memory', change: entry, cursor: entry.cursor, atMs: entry.atMs })
     }
     const { id, fingerprint } = record
-    return { id, delta, fingerprint, space: record.space, atMs: nowMs(), syncState: 'local' }
+    return { id, delta, fingerprint, space: record.space, atMs: nowMs(), syncState: 'local', created: true, flags: [] }
   }
   const add = (request: AddRequest): WriteReceipt => {
     const place = spaceNamed(request.space)
@@ -134,8 +135,8 @@ export function createFakeNode(options: FakeOptions = {}): FakeNode {
       await enter('addMany', requests, writeOptions)
       return requests.map(add)
     },
-    async get(ids) {
-      await enter('get', ids)
+    async get(ids, ...where) {
+      await enter('get', ids, ...where)
       return ids.map((id) => records.get(id) ?? null)
     },
     async resolve(reference, inSpace) {
@@ -153,8 +154,20 @@ export function createFakeNode(options: FakeOptions = {}): FakeNode {
       }
       const limit = request.limit ?? 10
       hits.sort((a, b) => b.score - a.score)
-      const index = { state: 'complete', indexed: records.size, records: records.size } as const
-      return { items: hits.slice(0, limit), index, dropped: Math.max(0, hits.length - limit) }
+      const items = hits.slice(0, limit)
+      const usedTokens = items.reduce((sum, hit) => sum + itemTokens(hit.content), 0)
+      const dropped = Math.max(0, hits.length - limit)
+      return { items, index: indexState(records.size), dropped, hidden: 0, usedTokens, overflow: false }
+    },
+    async context(request) {
+      await enter('context', request)
+      const all = [...records.values()].map((record): SearchHit => ({ ...record, score: 1 }))
+      const pinned = all.filter((hit) => hit.pinned)
+      const relevant = all.filter((hit) => !hit.pinned)
+      const text = all.map((hit) => hit.content ?? '').join('\n')
+      const usedTokens = tokensOf(text)
+      const place = { cursor: String(log.length), index: indexState(records.size) }
+      return { pinned, open: [], changes: [], relevant, text, usedTokens, overflow: false, ...place }
     },
     async list(request) {
       await enter('list', request)
@@ -201,6 +214,7 @@ export function createFakeNode(options: FakeOptions = {}): FakeNode {
       await enter('retract', request, writeOptions)
       return touch(request.id, { retracted: request.reason })
     },
+    ...fakeUpkeep({ enter, records, spaceNamed, existing, add, touch }),
     async history(id) {
       await enter('history', id)
       existing(id)
@@ -266,6 +280,16 @@ export function createFakeNode(options: FakeOptions = {}): FakeNode {
       const cast = existing(id).votes.length
       const none = { confirm: 0, dispute: 0, abstain: 0, flag: 0, uncounted: 0 }
       return { id, electorate: 4, cast, ...none, confirm: cast, quorum: false, status: 'unverified' }
+    },
+    ...fakeEmbed(enter),
+    trustList: () => ({ newcomers: 'known', entries: [] }),
+    async trustPeer({ peer, tier, reason = null }) {
+      await enter('trustPeer', peer, tier)
+      return { peer, author: FAKE_AUTHOR, tier: tier ?? 'known', atMs: nowMs(), reason }
+    },
+    async review(request) {
+      await enter('review', request)
+      return { items: [], cursor: null }
     },
     peers: () => [
       {
@@ -358,7 +382,24 @@ export interface FakeControl extends Control {
   readonly stops: number
 }
 
-export function createFakeControl(): FakeControl {
+/** No tokens, and none asked for. */
+function fakeTokens(): Tokens {
+  const unknown = (): never => {
+    throw new ChrysalisError('denied', 'This token is not known here.', { hint: 'Make one.' })
+  }
+  return {
+    required: false,
+    identify: unknown,
+    list: () => [],
+    revoke: async () => undefined,
+    add: async ({ name }) => ({
+      token: { name, spaces: null, origins: ['self'], verbs: ['read', 'write'], writesPerSecond: null, createdAtMs: 9 },
+      secret: 'chz-tok1:fake'
+    })
+  }
+}
+
+export function createFakeControl(options: { readonly tokens?: Tokens } = {}): FakeControl {
   let stops = 0
   return {
     get stops() {
@@ -376,90 +417,11 @@ export function createFakeControl(): FakeControl {
         throw new ChrysalisError('ticket', 'The ticket is not valid.', { hint: 'Ask anew.' })
       return { space: { name: 'team', id: '33'.repeat(16) }, addresses: ['/ip4/127.0.0.1/tcp/4001'], restarting: false }
     },
+    tokens: options.tokens ?? fakeTokens(),
     configuration: () => [
       { key: 'network.fanout', value: 3, source: 'default' },
       { key: 'network.mdns', value: false, source: 'flag' },
       { key: 'log.level', value: 'info', source: 'environment' }
     ]
-  }
-}
-
-export function digest(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
-}
-
-function fingerprint(text: string): string {
-  return createHash('sha384').update(text).digest('hex')
-}
-
-function space(name: string, byte: string, isDefault: boolean): SpaceInfo {
-  const counts = { deltas: 0, records: 0, pending: 0, authors: 1 }
-  const about = { creator: FAKE_PEER, policy: 'open', root: fingerprint(name), mode: 'streaming' } as const
-  return { id: byte.repeat(16), name, shared: name !== 'private', isDefault, ...counts, ...about }
-}
-
-function status(home: string, spaces: readonly SpaceInfo[], records: number, nowMs: number): NodeStatus {
-  return {
-    version: '0.1.0',
-    peer: FAKE_PEER,
-    name: 'fake',
-    home,
-    uptimeMs: 5_000,
-    startedAtMs: nowMs - 5_000,
-    epoch: '00000000000000e0',
-    state: 'ready',
-    reasons: [],
-    addresses: [`/ip4/127.0.0.1/tcp/4001/p2p/${FAKE_PEER}`],
-    peers: { connected: 1, known: 1 },
-    spaces,
-    index: { state: 'complete', indexed: records, records },
-    disk: null,
-    durability: 'fsync',
-    queues: { inbox: 0 },
-    refusals: {},
-    memory: { rssBytes: 1, heapBytes: 1 }
-  }
-}
-
-function item(id: string, place: SpaceInfo, request: AddRequest, atMs: number): MemoryItem {
-  const claim = (value: number | undefined) => (value === undefined ? null : { max: value, effective: value })
-  return {
-    id,
-    space: place.id,
-    spaceName: place.name,
-    key: request.key ?? null,
-    documentType: request.documentType ?? 'memory',
-    memoryType: request.memoryType ?? null,
-    kind: request.kind ?? 'note',
-    content: request.content,
-    path: request.path ?? null,
-    pinned: request.pinned ?? false,
-    tags: [...(request.tags ?? [])].sort(),
-    evidence: request.evidence ?? [],
-    related: request.related ?? [],
-    parents: request.parents ?? [],
-    supersedes: request.supersedes ?? [],
-    importance: claim(request.importance),
-    confidence: claim(request.confidence),
-    accessCount: 0,
-    votes: [],
-    validFrom: request.validFrom ?? null,
-    validTo: request.validTo ?? null,
-    expiresAt: request.expiresAt ?? null,
-    retracted: null,
-    expired: false,
-    author: FAKE_AUTHOR,
-    peer: FAKE_PEER,
-    source: request.source ?? null,
-    createdBy: digest(`delta of ${id}`),
-    createdAt: atMs,
-    updatedAt: atMs,
-    contentPeer: FAKE_PEER,
-    contentBy: digest(`delta of ${id}`),
-    version: 1,
-    syncState: 'local',
-    holders: 0,
-    fingerprint: fingerprint(id),
-    verified: true
   }
 }

@@ -10,6 +10,7 @@ import {
   DOCUMENT_TYPES,
   KINDS,
   MEMORY_TYPES,
+  ORIGIN_CLASSES,
   RELATIONS,
   VERDICTS,
   type KnownOp,
@@ -35,6 +36,8 @@ const OPS = 4
 const target = fc.constantFrom<Target>({ by: 'id', id: RECORD }, { by: 'key', key: 'k' }, { by: 'key', key: 'j' })
 const tag = fc.constantFrom('a', 'b', 'é', '\uffee', '😀', '\ufeffmarked')
 const text = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 12 }), fc.constantFrom('', '\ufeff', 'x'.repeat(300)))
+/** A slash in a name must not be taken for the one before it. */
+const agentName = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 8 })
 const textOrNull = fc.option(text, { nil: null })
 const basisPoints = fc.integer({ min: 0, max: BASIS_POINTS })
 const wallMs = fc.option(fc.integer({ min: 0, max: 2 ** 48 - 1 }), { nil: null })
@@ -89,6 +92,12 @@ export const knownOp: fc.Arbitrary<KnownOp> = fc.oneof(
     verdict: fc.constantFrom(...VERDICTS),
     confidence: basisPoints,
     reason: textOrNull
+  }),
+  fc.record({
+    op: fc.constant('origin' as const),
+    target,
+    origin: fc.constantFrom(...ORIGIN_CLASSES),
+    agent: fc.option(fc.oneof(agentName, fc.constantFrom('a/b', '/', '0/x')), { nil: null })
   })
 )
 

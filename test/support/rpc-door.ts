@@ -6,6 +6,7 @@ import path from 'node:path'
 import type { TestContext } from 'node:test'
 import { connect, type Client, type ClientOptions } from '../../src/rpc/client.ts'
 import type { DoorTiming } from '../../src/rpc/connection.ts'
+import type { Tokens } from '../../src/rpc/identity.ts'
 import { startRpcServer, type RpcServer } from '../../src/rpc/server.ts'
 import { createFakeControl, createFakeNode, type FakeControl, type FakeNode } from './fake-node.ts'
 
@@ -28,10 +29,10 @@ export function temporaryHome(t: TestContext): string {
   return home
 }
 
-export async function openDoor(t: TestContext, timing: Partial<DoorTiming> = {}): Promise<Door> {
+export async function openDoor(t: TestContext, timing: Partial<DoorTiming> = {}, tokens?: Tokens): Promise<Door> {
   const home = temporaryHome(t)
   const node = createFakeNode({ home })
-  const control = createFakeControl()
+  const control = createFakeControl(tokens === undefined ? {} : { tokens })
   const counted = new Map<string, number>()
   const metrics = {
     count: (name: string) => void counted.set(name, (counted.get(name) ?? 0) + 1),

@@ -139,9 +139,17 @@ function bodyVectors() {
       ]
     ],
     [
+      'origins',
+      [
+        { op: 'origin', target: FIRST, origin: 'user', agent: null },
+        { op: 'origin', target: BY_KEY, origin: 'document', agent: 'scout/2' },
+        { op: 'origin', target: FIRST, origin: 'derived', agent: 'é' }
+      ]
+    ],
+    [
       'from a later version',
       [
-        { op: 'unknown', code: 10, items: [0, [1, null, 'x'], true] },
+        { op: 'unknown', code: 11, items: [0, [1, null, 'x'], true] },
         { op: 'unknown', code: 2, items: [0, 99, 'x'] }
       ]
     ]

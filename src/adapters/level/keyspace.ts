@@ -42,7 +42,9 @@ export const TABLE_BYTES: Readonly<Record<Table, number>> = {
   /** space16 ‖ digits1 ‖ prefix, two digits a byte → packed range keys. A leaf of the range tree as last checkpointed. */
   leaf: 0x0d,
   /** space16 ‖ id32 → JSON. A delta whose row failed its hash and is being asked back from peers. */
-  quarantine: 0x0e
+  quarantine: 0x0e,
+  /** model16 ‖ text16 → number of components (2), components (2 each). The vector a model gave a text. */
+  embedding: 0x0f
 }
 
 /**

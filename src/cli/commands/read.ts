@@ -1,120 +1,19 @@
-/** Verbs that find and show: recall, get, list, history, lineage, verify, tally, stats, ids, digest. */
-import { Option, type Command } from 'commander'
+/** Verbs that show: get, list, history, lineage, verify, tally, stats, ids, digest. */
+import type { Command } from 'commander'
 import { ChrysalisError } from '../../base/errors.ts'
-import type { Params, Result } from '../../rpc/schema/methods.ts'
-import { KINDS, RANKINGS } from '../../rpc/vocabulary.ts'
-import type { Kind } from '../../rpc/vocabulary.ts'
+import type { Result } from '../../rpc/schema/methods.ts'
 import type { Context, Outcome } from '../context.ts'
 import { age, fields, oneLine, percent, shortId, shortPeer, table } from '../format.ts'
 import { itemLines, itemTable, type Item } from '../memory-lines.ts'
-import { collect, fraction, given, pastMs, wholeNumber } from '../values.ts'
+import { given, pastMs, wholeNumber } from '../values.ts'
+import { filterOptions, filters, registerRecallVerbs, type FilterFlags } from './recall.ts'
 import type { Wrap } from './register.ts'
 
-interface FilterFlags {
-  space?: string[]
-  kind?: Kind[]
-  tag?: string[]
-  anyTag?: string[]
-  author?: string[]
-  since?: string
-  until?: string
-  minImportance?: number
-  path?: string
-  validated?: boolean
-  verified?: boolean
-  expired?: boolean
-  retracted?: boolean
-  superseded?: boolean
-  limit?: number
-}
-
-function filterOptions(command: Command): Command {
-  return command
-    .option('-n, --limit <n>', 'at most that many', wholeNumber)
-    .option('-s, --space <name>', 'only in this space, repeatable', collect)
-    .addOption(new Option('-k, --kind <kind...>', 'only these kinds').choices(KINDS))
-    .option('-t, --tag <tag>', 'only with this tag, repeatable: all of them', collect)
-    .option('--any-tag <tag>', 'only with one of these tags, repeatable', collect)
-    .option('--author <peer>', 'only by this peer, repeatable', collect)
-    .option('--since <when>', 'date, or how long ago')
-    .option('--until <when>', 'date, or how long ago')
-    .option('--min-importance <0..1>', 'only what matters that much', fraction)
-    .option('--path <path>', 'only this path and below')
-    .option('--validated', 'only what a ballot has validated')
-    .option('--verified', 'only what verifies again now')
-    .option('--expired', 'expired ones too')
-    .option('--retracted', 'retracted ones too')
-    .option('--superseded', 'superseded ones too')
-}
-
-function filters(context: Context, flags: FilterFlags) {
-  const now = context.nowMs()
-  const moment = (text: string | undefined) => (text === undefined ? undefined : pastMs(text, now))
-  return given({
-    limit: flags.limit,
-    spaces: flags.space,
-    kinds: flags.kind,
-    tagsAll: flags.tag,
-    tagsAny: flags.anyTag,
-    authors: flags.author,
-    sinceMs: moment(flags.since),
-    untilMs: moment(flags.until),
-    minImportance: flags.minImportance,
-    path: flags.path,
-    validatedOnly: flags.validated,
-    verifiedOnly: flags.verified,
-    includeExpired: flags.expired,
-    includeRetracted: flags.retracted,
-    includeSuperseded: flags.superseded
-  })
-}
-
-interface RecallFlags extends FilterFlags {
-  ranking?: (typeof RANKINGS)[number]
-  explain?: boolean
-  ids?: boolean
-  failEmpty?: boolean
-}
-
-async function recall(context: Context, words: string[], flags: RecallFlags): Promise<Outcome> {
+async function get(context: Context, ids: string[], flags: { space?: string; asOf?: string }): Promise<Outcome> {
+  const { space, asOf } = flags
+  const asOfMs = asOf === undefined ? undefined : pastMs(asOf, context.nowMs())
   const client = await context.daemon()
-  const params: Params<'memory.search'> = {
-    query: words.join(' '),
-    ...filters(context, flags),
-    ...given({ ranking: flags.ranking, explain: flags.explain })
-  }
-  const answer = await context.terminal.during('recalling', client.call('memory.search', params))
-  const lines = flags.ids === true ? answer.items.map(({ id }) => id) : recallLines(context, answer.items, flags)
-  if (answer.items.length === 0) context.terminal.note('Nothing relevant is known here.')
-  if (answer.index.state === 'partial') {
-    context.terminal.note(
-      `The index is being rebuilt: ${answer.index.indexed} of ${answer.index.records} records so far.`
-    )
-  }
-  if (answer.dropped > 0) context.terminal.note(`${answer.dropped} more matched; -n shows more.`)
-  if (answer.items.length > 0 || flags.failEmpty !== true) return { data: answer, lines }
-  return { data: answer, lines, error: new ChrysalisError('not_found', 'Nothing was recalled.') }
-}
-
-function recallLines(context: Context, items: Result<'memory.search'>['items'], flags: RecallFlags): string[] {
-  const { paint } = context.terminal
-  const rows = itemTable(context, items)
-  if (flags.explain !== true) return rows
-  return rows.flatMap((row, i) => {
-    const hit = items[i - 1]
-    if (hit === undefined) return [row]
-    const factors = Object.entries(hit.why ?? {}).map(([name, value]) => `${name} ${round(value)}`)
-    return [row, paint.dim(`          score ${round(hit.score)} = ${factors.join(' · ')}`)]
-  })
-}
-
-function round(value: number): string {
-  return String(Math.round(value * 1_000) / 1_000)
-}
-
-async function get(context: Context, ids: string[], { space }: { space?: string }): Promise<Outcome> {
-  const client = await context.daemon()
-  const { items } = await client.call('memory.get', { ids, ...given({ space }) })
+  const { items } = await client.call('memory.get', { ids, ...given({ space, asOfMs }) })
   const missing = ids.filter((_, i) => (items[i] ?? null) === null)
   const found = items.filter((item) => item !== null)
   const lines = found.flatMap((item, i) => [...(i === 0 ? [] : ['', '---', '']), ...itemLines(item)])
@@ -285,21 +184,15 @@ async function digest(context: Context, { space }: { space?: string }): Promise<
 }
 
 export function registerReadVerbs(program: Command, wrap: Wrap): void {
+  registerRecallVerbs(program, wrap)
   const ID = 'id, unique prefix or key:NAME'
   const SPACE = ['-s, --space <name>', 'space by name or id'] as const
-  filterOptions(
-    program.command('recall').description('Find what is relevant, best first').argument('<query...>', 'what to recall')
-  )
-    .addOption(new Option('--ranking <name>', 'how hits are ranked').choices(RANKINGS))
-    .option('--explain', 'show every factor of each score')
-    .option('--ids', 'print full ids only')
-    .option('--fail-empty', 'exit 4 when nothing was recalled')
-    .action(wrap(recall))
   program
     .command('get')
     .description('Show records in full, with author, fingerprint and verification')
     .argument('<ids...>', ID)
     .option(...SPACE)
+    .option('--as-of <when>', 'as they were then: date, or how long ago')
     .action(wrap(get))
   filterOptions(program.command('list').description('List records, newest first'))
     .option('--cursor <cursor>', 'go on from a previous answer')

@@ -1,8 +1,8 @@
 /** Verbs that sign something: learn, revise, tag, link, retract, vote. Each starts the daemon when none runs. */
 import { Argument, Option, type Command } from 'commander'
 import type { Params } from '../../rpc/schema/methods.ts'
-import { KINDS, MEMORY_TYPES, RELATIONS, VERDICTS } from '../../rpc/vocabulary.ts'
-import type { Kind, MemoryType, Relation, BallotVerdict } from '../../rpc/vocabulary.ts'
+import { DEDUPE, KINDS, MEMORY_TYPES, ORIGIN_CLASSES, RELATIONS, VERDICTS } from '../../rpc/vocabulary.ts'
+import type { Kind, MemoryType, OriginClass, Relation, BallotVerdict } from '../../rpc/vocabulary.ts'
 import type { Context } from '../context.ts'
 import { receiptOutcome } from '../memory-lines.ts'
 import { collect, fraction, futureMs, given, usage, wholeNumber } from '../values.ts'
@@ -17,7 +17,14 @@ interface WriteFlags {
   replicas?: number
 }
 
-interface LearnFlags extends WriteFlags {
+interface OriginFlags {
+  origin?: OriginClass
+  allowSecret?: boolean
+}
+
+interface LearnFlags extends WriteFlags, OriginFlags {
+  dedupe?: (typeof DEDUPE)[number]
+  ifNew?: boolean
   working?: boolean
   key?: string
   kind?: Kind
@@ -37,7 +44,7 @@ interface LearnFlags extends WriteFlags {
   expires?: string
 }
 
-interface ReviseFlags extends WriteFlags {
+interface ReviseFlags extends WriteFlags, OriginFlags {
   kind?: Kind
   path?: string
   pin?: boolean
@@ -69,13 +76,24 @@ async function textOf(context: Context, words: readonly string[]): Promise<strin
   return trimmed
 }
 
+/**
+ * Who types at a terminal is the user; what is piped in, or run by a program, is the agent's own. A token has its own
+ * default, and might not be allowed either.
+ */
+function originOf(context: Context, { origin, allowSecret }: OriginFlags) {
+  const isPerson = context.io.stdin.isTTY === true && (context.io.env['CHRYSALIS_TOKEN'] ?? '') === ''
+  return given({ origin: origin ?? (isPerson ? ('user' as const) : undefined), allowSecret })
+}
+
 async function learn(context: Context, words: string[], flags: LearnFlags) {
   const now = context.nowMs()
   const moment = (text: string | undefined) => (text === undefined ? undefined : futureMs(text, now))
   const params: Params<'memory.add'> = {
     content: await textOf(context, words),
     ...acknowledged(context, flags),
+    ...originOf(context, flags),
     ...given({
+      dedupe: flags.ifNew === true ? ('report' as const) : flags.dedupe,
       key: flags.key,
       kind: flags.kind,
       memoryType: flags.type,
@@ -104,7 +122,7 @@ async function revise(context: Context, id: string, words: string[], flags: Revi
   const now = context.nowMs()
   const moment = (text: string | undefined) => (text === undefined ? undefined : futureMs(text, now))
   const changes = {
-    ...(words.length === 0 ? {} : { content: await textOf(context, words) }),
+    ...(words.length === 0 ? {} : { content: await textOf(context, words), ...originOf(context, flags) }),
     ...given({
       kind: flags.kind,
       path: flags.path,
@@ -157,7 +175,13 @@ function registerLearn(program: Command, wrap: Wrap): void {
     .option('--valid-from <when>', 'date, or how long from now')
     .option('--valid-to <when>', 'date, or how long from now')
     .option('--expires <when>', 'date, or how long from now; hides it, deletes nothing')
-    .option('--working', 'keep it on this machine until it is important enough, then share it')
+    .addOption(
+      new Option('--origin <class>', 'where it came from; user at a terminal, else self').choices(ORIGIN_CLASSES)
+    )
+    .addOption(new Option('--dedupe <how>', 'what to do with what was said before (default skip)').choices(DEDUPE))
+    .option('--if-new', 'as --dedupe report: write it unless it is known, and name what nearly says it')
+    .option('--allow-secret', 'write it although it looks like it holds a password or key')
+    .option('--working', 'keep it here until it is important or recalled in two sessions, then share it')
     .action(wrap(learn))
 }
 
@@ -179,6 +203,12 @@ function registerRevise(program: Command, wrap: Wrap): void {
     .option('--valid-to <when>', 'date, or how long from now')
     .option('--expires <when>', 'date, or how long from now')
     .addOption(new Option('--clear <field...>', 'empty a field').choices(CLEARABLE))
+    .addOption(
+      new Option('--origin <class>', 'where the new text came from; user at a terminal, else self').choices(
+        ORIGIN_CLASSES
+      )
+    )
+    .option('--allow-secret', 'write it although it looks like it holds a password or key')
     .option('--if-version <n>', 'refuse unless the version is this', wholeNumber)
     .action(wrap(revise))
 

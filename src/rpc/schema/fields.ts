@@ -7,7 +7,8 @@
 import { z } from 'zod'
 import { utf8 } from '../../base/bytes.ts'
 import { LIMITS } from '../../base/limits.ts'
-import { DOCUMENT_TYPES, KINDS, MEMORY_TYPES, RELATIONS, VERDICTS } from '../../memory/ops.ts'
+import { DOCUMENT_TYPES, KINDS, MEMORY_TYPES, ORIGIN_CLASSES, RELATIONS, VERDICTS } from '../../memory/ops.ts'
+import { OPINIONS, TRUST_TIERS } from '../../node/trust-api.ts'
 
 /** With the `u` flag a whole pair is one character, so this finds lone halves only. */
 const LONE_SURROGATE = /\p{Surrogate}/u
@@ -48,6 +49,9 @@ export const memoryType = z.enum(MEMORY_TYPES)
 export const documentType = z.enum(DOCUMENT_TYPES)
 export const relation = z.enum(RELATIONS)
 export const verdict = z.enum(VERDICTS)
+export const originClass = z.enum(ORIGIN_CLASSES)
+export const trustTier = z.enum(TRUST_TIERS)
+export const opinion = z.enum(OPINIONS)
 
 /** When a write is acknowledged. */
 export const ack = z

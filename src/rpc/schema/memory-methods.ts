@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { LIMITS } from '../../base/limits.ts'
+import { MIN_TRUSTS, RECALL_MODES } from '../vocabulary.ts'
 import {
   ack,
   count,
@@ -13,6 +14,7 @@ import {
   fullId,
   kind,
   memoryType,
+  originClass,
   reference,
   references,
   relation,
@@ -29,6 +31,13 @@ const content = text(LIMITS.contentBytesMax).describe('What was learned')
 const path = text(LIMITS.pathBytesMax).describe('Place in a tree of topics, as `team/deploy`')
 const reason = text(LIMITS.reasonBytesMax)
 const items = z.array(z.string()).max(LIMITS.rpcPageItemsMax)
+
+const writeOrigin = {
+  origin: originClass
+    .exactOptional()
+    .describe('Where it came from; `self` when omitted. A token says what may be claimed'),
+  allowSecret: z.boolean().exactOptional().describe('Write although it looks like it holds a password or key')
+}
 
 const newMemory = {
   content,
@@ -53,7 +62,14 @@ const newMemory = {
   tier: z
     .enum(['working', 'durable'])
     .exactOptional()
-    .describe('`working`: kept in the private space until important enough, then promoted to `space`')
+    .describe('`working`: private until important enough or recalled in several sessions, then promoted to `space`'),
+  dedupe: z
+    .enum(['skip', 'report', 'allow'])
+    .exactOptional()
+    .describe(
+      '`skip` when omitted: what was said already is not written again; `report` also names what nearly says it'
+    ),
+  ...writeOrigin
 }
 
 const filters = {
@@ -69,11 +85,16 @@ const filters = {
   minImportance: fraction.exactOptional(),
   validatedOnly: z.boolean().exactOptional().describe('Only records a ballot has validated'),
   verifiedOnly: z.boolean().exactOptional().describe('Only records whose stored deltas verify again now'),
+  pinnedOnly: z.boolean().exactOptional(),
   path: path.exactOptional().describe('The path itself and everything below it'),
   includeExpired: z.boolean().exactOptional(),
   includeRetracted: z.boolean().exactOptional(),
   includeSuperseded: z.boolean().exactOptional()
 }
+
+const minTrust = z.enum(MIN_TRUSTS).exactOptional()
+const asOfMs = timeMs.exactOptional()
+const budgetTokens = z.int().min(1).max(LIMITS.recallTokensMax).exactOptional()
 
 const limit = z.int().min(1).max(LIMITS.recallResultsMax).exactOptional()
 const one = { id: reference, space: space.exactOptional() }
@@ -100,7 +121,8 @@ export const MEMORY_METHODS = {
     access: 'read',
     params: z.strictObject({
       ids: z.array(reference).min(1).max(LIMITS.recallResultsMax),
-      space: space.exactOptional()
+      space: space.exactOptional(),
+      asOfMs: asOfMs.describe('The records as they were then; null for one that did not exist yet')
     }),
     result: z.object({ items: z.array(views.memoryItem.nullable()) })
   }),
@@ -112,14 +134,43 @@ export const MEMORY_METHODS = {
       limit,
       ranking: z.enum(['fused', 'collective', 'jaccard']).exactOptional().describe('`fused` when omitted'),
       explain: z.boolean().exactOptional().describe('Adds every factor of the score as `why`'),
+      modes: z
+        .array(z.enum(RECALL_MODES))
+        .min(1)
+        .exactOptional()
+        .describe('Sources of candidates; all when omitted. Names said outright are always looked up'),
+      mmr: fraction.exactOptional().describe('Relevance against sameness; 0.7 when omitted, 1 picks by score alone'),
+      asOfMs: asOfMs.describe('What was true then, as far as it is known now'),
+      budgetTokens: budgetTokens.describe(
+        'Estimated tokens the answer may hold; it always holds one hit if there is any'
+      ),
+      minTrust: minTrust.describe('The least tier that is shown, `known` when omitted; `any`: all but what is blocked'),
       ...filters
     }),
     result: views.searchAnswer
   }),
+  'memory.context': method({
+    summary: 'What an agent should know before it begins: pinned, open, new and relevant memories within a budget.',
+    access: 'read',
+    params: z.strictObject({
+      goal: text(LIMITS.queryBytesMax).exactOptional().describe('What is about to be done'),
+      spaces: z.array(space).max(LIMITS.spacesMax).exactOptional().describe('Every space when omitted'),
+      path: path.exactOptional().describe('The path itself and everything below it'),
+      budgetTokens: budgetTokens.describe('Estimated tokens of `text`; 1,500 when omitted'),
+      cursor: cursor.exactOptional().describe('From a previous answer: what changed since is told'),
+      minTrust: minTrust.describe('As in memory.search')
+    }),
+    result: views.contextAnswer
+  }),
   'memory.list': method({
     summary: 'Lists records, newest first, page by page.',
     access: 'read',
-    params: z.strictObject({ limit, cursor: cursor.exactOptional(), ...filters }),
+    params: z.strictObject({
+      limit,
+      cursor: cursor.exactOptional(),
+      minTrust: minTrust.describe('The least tier that is shown, `any` when omitted'),
+      ...filters
+    }),
     result: views.listAnswer
   }),
   'memory.changes': method({
@@ -151,6 +202,7 @@ export const MEMORY_METHODS = {
       ifVersion: count
         .exactOptional()
         .describe('Refused with `conflict` unless the version is this; checked on this daemon only'),
+      ...writeOrigin,
       ...write
     }),
     result: views.receipt

@@ -4,12 +4,23 @@
 import { z } from 'zod'
 import { LIMITS } from '../../base/limits.ts'
 import { change } from './views.ts'
+import { EMBED_METHODS } from './embed-methods.ts'
 import { MEMORY_METHODS } from './memory-methods.ts'
 import type { DeepReadonly, Method } from './method.ts'
 import { DOOR_METHODS, NODE_METHODS } from './node-methods.ts'
 import { catchUp, SYNC_METHODS } from './sync-methods.ts'
+import { TRUST_METHODS } from './trust-methods.ts'
+import { UPKEEP_METHODS } from './upkeep-methods.ts'
 
-export const METHODS = { ...DOOR_METHODS, ...NODE_METHODS, ...SYNC_METHODS, ...MEMORY_METHODS }
+export const METHODS = {
+  ...DOOR_METHODS,
+  ...NODE_METHODS,
+  ...SYNC_METHODS,
+  ...MEMORY_METHODS,
+  ...EMBED_METHODS,
+  ...UPKEEP_METHODS,
+  ...TRUST_METHODS
+}
 
 export type Methods = typeof METHODS
 export type MethodName = keyof Methods

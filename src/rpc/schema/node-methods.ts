@@ -79,7 +79,14 @@ export const DOOR_METHODS = {
     access: 'read',
     params: z.strictObject({
       protocol: z.string().max(16),
-      client: z.strictObject({ name: z.string().max(128), version: z.string().max(64) }).exactOptional()
+      client: z.strictObject({ name: z.string().max(128), version: z.string().max(64) }).exactOptional(),
+      token: z.string().max(256).exactOptional().describe('As `chrysalis token add` printed it; the owner needs none'),
+      session: z
+        .string()
+        .min(1)
+        .max(128)
+        .exactOptional()
+        .describe('Names a conversation that goes on over several connections; each is one of its own when omitted')
     }),
     result: z.object({ protocol: z.string(), protocols: z.array(z.string()), version: z.string(), peer: z.string() })
   }),

@@ -8,10 +8,12 @@ import type {
   ChangeEntry,
   ChangesAnswer,
   Claimed,
+  ContextAnswer,
   DigestAnswer,
   EstimateAnswer,
   HealthAnswer,
   HistoryEntry,
+  IndexState,
   LineageNode,
   ListAnswer,
   MemoryItem,
@@ -22,7 +24,7 @@ import type {
   VerifyReport,
   WriteReceipt
 } from '../../node/api.ts'
-import { documentType, kind, memoryType, relation, verdict } from './fields.ts'
+import { documentType, kind, memoryType, originClass, relation, trustTier, verdict } from './fields.ts'
 
 const id = z.string()
 const ms = z.number()
@@ -55,6 +57,7 @@ export const memoryItem = z.object({
   related: ids,
   parents: ids,
   supersedes: ids,
+  origins: z.array(z.object({ peer: z.string(), class: originClass, agent: z.string().nullable() })),
   importance: claimed.nullable(),
   confidence: claimed.nullable(),
   accessCount: z.number(),
@@ -76,7 +79,9 @@ export const memoryItem = z.object({
   syncState: z.enum(['local', 'pending', 'synced']),
   holders: z.number(),
   fingerprint: z.string(),
-  verified: z.boolean()
+  verified: z.boolean(),
+  trust: z.object({ tier: trustTier, because: z.string() }),
+  flags: z.array(z.string())
 }) satisfies z.ZodType<MemoryItem>
 
 export const receipt = z.object({
@@ -86,12 +91,21 @@ export const receipt = z.object({
   space: id,
   atMs: ms,
   syncState: z.enum(['local', 'pending', 'synced']),
+  created: z.boolean(),
+  duplicateOf: id.exactOptional(),
+  similar: z.array(z.object({ id, score: z.number(), content: z.string() })).exactOptional(),
+  flags: z.array(z.string()),
   promoted: id.exactOptional()
 }) satisfies z.ZodType<WriteReceipt>
 
 export const receipts = z.object({ receipts: z.array(receipt) })
 
-export const index = z.object({ state: z.enum(['complete', 'partial']), indexed: z.number(), records: z.number() })
+export const index = z.object({
+  state: z.enum(['complete', 'partial']),
+  indexed: z.number(),
+  records: z.number(),
+  vector: z.enum(['off', 'on', 'stale', 'unavailable'])
+}) satisfies z.ZodType<IndexState>
 
 const searchHit = memoryItem.extend({
   score: z.number(),
@@ -101,8 +115,23 @@ const searchHit = memoryItem.extend({
 export const searchAnswer = z.object({
   items: z.array(searchHit),
   index,
-  dropped: z.number()
+  dropped: z.number(),
+  hidden: z.number(),
+  usedTokens: z.number(),
+  overflow: z.boolean()
 }) satisfies z.ZodType<SearchAnswer>
+
+export const contextAnswer = z.object({
+  pinned: z.array(searchHit),
+  open: z.array(searchHit),
+  changes: z.array(searchHit),
+  relevant: z.array(searchHit),
+  text: z.string(),
+  usedTokens: z.number(),
+  overflow: z.boolean(),
+  cursor: z.string(),
+  index
+}) satisfies z.ZodType<ContextAnswer>
 
 export const listAnswer = z.object({
   items: z.array(memoryItem),

@@ -6,7 +6,7 @@
 import { CORPUS, question } from '../corpus.ts'
 import { openEngine } from '../engine.ts'
 import { GOALS } from '../goals.ts'
-import { programKind, residentMiB } from '../machine.ts'
+import { cpuMsOf, programKind, residentMiB } from '../machine.ts'
 import { concurrently, perSecond, Samples, sleep, type Goal } from '../measure.ts'
 import { untilIndexed, type SuiteContext } from '../world.ts'
 
@@ -68,9 +68,15 @@ async function asDaemon({ world, report, quick }: SuiteContext, memories: number
     ...(isGoal ? { goal: GOALS.rssIdleMiB } : {})
   })
   report(`heap in use of the daemon, idle, ${label(memories)}`, status.memory.heapBytes / 2 ** 20, 'MiB', { params })
+  const cpuBeforeMs = cpuMsOf(again.pid)
   const samples = await ask(memories, quick, (query) => again.client.recall(query, { limit: HITS }))
+  const cpuAfterMs = cpuMsOf(again.pid)
   const goals = isGoal ? { p50: GOALS.recallOverRpcP50Ms, p99: GOALS.recallOverRpcP99Ms } : {}
   quantiles(report, samples, `recall over RPC, ${label(memories)}`, memories, goals)
+  if (cpuBeforeMs !== undefined && cpuAfterMs !== undefined) {
+    const cpuMs = (cpuAfterMs - cpuBeforeMs) / (1.1 * samples.count)
+    report(`CPU of a recall over RPC, ${label(memories)}`, cpuMs, 'ms', { params: { ...params, threads: 'all' } })
+  }
   const clients = await Promise.all(Array.from({ length: CLIENTS }, () => again.connect()))
   const count = quick ? 500 : 4_000
   const ms = await concurrently(CONCURRENCY, count, (n, worker) =>
@@ -79,6 +85,10 @@ async function asDaemon({ world, report, quick }: SuiteContext, memories: number
   report(`recalls over RPC, ${label(memories)}`, perSecond(count, ms), 'recalls/s', {
     params: { memories, concurrency: CONCURRENCY, clients: CLIENTS }
   })
+  const busyMiB = residentMiB(again.pid)
+  if (busyMiB !== undefined) {
+    report(`resident memory of the daemon after the recalls, ${label(memories)}`, busyMiB, 'MiB', { params })
+  }
   await again.stop()
 }
 

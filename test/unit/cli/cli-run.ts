@@ -3,6 +3,7 @@ import { PassThrough, Readable } from 'node:stream'
 import { ChrysalisError } from '../../../src/base/errors.ts'
 import type { LocalActions } from '../../../src/cli/local-actions.ts'
 import { runCli } from '../../../src/cli/program.ts'
+import { parseToml } from '../../../src/daemon/config-toml.ts'
 
 export interface Ran {
   readonly status: number
@@ -22,6 +23,7 @@ export interface Envelope {
 
 export interface RunOptions {
   readonly socket?: string
+  readonly mcpSocket?: string
   readonly home?: string
   readonly input?: string
   readonly env?: Record<string, string>
@@ -29,6 +31,8 @@ export interface RunOptions {
   readonly actions?: Partial<LocalActions>
   readonly onOutput?: (text: string) => void
   readonly tty?: boolean
+  /** A person types. */
+  readonly typed?: boolean
 }
 
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<Ran> {
@@ -44,10 +48,13 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
   const status = await runCli(argv, {
     actions: async () => ({ ...noActions, ...options.actions }),
     socketPath: () => options.socket ?? '/nonexistent/rpc.sock',
+    mcpSocketPath: () => options.mcpSocket ?? '/nonexistent/mcp.sock',
     version: '1.2.3',
     stdout,
     stderr,
-    stdin: Readable.from(options.input === undefined ? [] : [options.input]),
+    stdin: Object.assign(Readable.from(options.input === undefined ? [] : [options.input]), {
+      isTTY: options.typed === true
+    }),
     env: { CHRYSALIS_HOME: options.home ?? '/nonexistent', ...options.env },
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     nowMs: () => 1_800_000_090_000
@@ -73,5 +80,7 @@ const noActions: LocalActions = {
   join: async () => refused('join'),
   config: () => refused('config'),
   demo: async () => 0,
+  parseToml,
+  searchShared: async () => refused('shared index'),
   doctorFiles: async () => []
 }

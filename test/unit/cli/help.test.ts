@@ -8,7 +8,8 @@ import { run } from './cli-run.ts'
 
 const VERBS =
   'init daemon stop status id learn recall get list revise tag link history lineage verify retract vote tally peers ' +
-  'connect invite join sync watch stats ids digest doctor demo config completion help sim version'
+  'connect invite join sync watch stats ids digest doctor demo config completion help sim version context ' +
+  'trust review token promote consolidate undo restore audit embed mcp install hook search'
 
 const tree = describeCommand(createProgram('0', () => async () => undefined))
 
@@ -85,7 +86,7 @@ test('bash completes verbs, options and choices', async () => {
     const ran = spawnSync('bash', ['-c', script], { encoding: 'utf8' })
     return ran.stdout.trim().split('\n').sort()
   }
-  assert.deepEqual(complete('chrysalis', 're'), ['recall', 'remember', 'retract', 'revise'])
+  assert.deepEqual(complete('chrysalis', 're'), ['recall', 'remember', 'restore', 'retract', 'review', 'revise'])
   assert.deepEqual(complete('chrysalis', 'recall', 'x', '--exp'), ['--expired', '--explain'])
   assert.deepEqual(complete('chrysalis', '--json', 'vote', 'abcdef', 'c'), ['confirm'])
   assert.deepEqual(complete('chrysalis', '--home', 'somewhere', 'tal'), ['tally'])

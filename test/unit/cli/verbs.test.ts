@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { ERRORS } from '../../../src/base/errors.ts'
 import { startRpcServer } from '../../../src/rpc/server.ts'
-import { createFakeControl, createFakeNode, FAKE_PEER } from '../../support/fake-node.ts'
+import { createFakeControl, createFakeNode } from '../../support/fake-node.ts'
+import { FAKE_PEER } from '../../support/fake-records.ts'
 import { openDoor, temporaryHome } from '../../support/rpc-door.ts'
 import { run, type Ran } from './cli-run.ts'
 
@@ -45,8 +46,11 @@ test('learn, recall, get: the id of one is the argument of the next', async (t) 
     assert.ok(shown.out.includes(part), `${part} in\n${shown.out}`)
   }
   const table = (await $('recall', 'fridays', '--explain')).out.split('\n')
-  assert.match(table[0] ?? '', /^ID +SPACE +KIND +AUTHOR +AGE +VERIFIED +CONTENT$/)
-  assert.match(table[1] ?? '', new RegExp(`^${id.slice(0, 8)} +shared +decision +….{8} +1m +yes +Deploys freeze`))
+  assert.match(table[0] ?? '', /^ID +SPACE +KIND +AUTHOR +AGE +TRUST +VERIFIED +CONTENT$/)
+  assert.match(
+    table[1] ?? '',
+    new RegExp(`^${id.slice(0, 8)} +shared +decision +….{8} +1m +trusted +yes +Deploys freeze`)
+  )
   assert.match(table[2] ?? '', /score 1 = words 1/)
 })
 
@@ -87,7 +91,13 @@ test('every verb that reads or writes reaches its method and gives one object', 
     ['id'],
     ['config', 'print', 'network', '--running'],
     ['doctor'],
-    ['retract', short, '--reason', 'wrong']
+    ['promote', short, '--reason', 'needed'],
+    ['consolidate'],
+    ['consolidate', '--dry-run', '-s', 'shared', '-n', '3'],
+    ['undo', short],
+    ['audit', '-n', '3'],
+    ['retract', short, '--reason', 'wrong'],
+    ['restore', short]
   ]
   for (const line of lines) {
     const people = await $(...line)
@@ -121,10 +131,14 @@ test('options reach the daemon as they were meant', async (t) => {
     Record<string, unknown>,
     unknown
   ]
-  assert.deepEqual(request, { content: 'x', key: 'k', importance: 0.25, validTo: Date.parse('2030-01-01') })
+  const { session: _session, ...asked } = request
+  const validTo = Date.parse('2030-01-01')
+  assert.deepEqual(asked, { content: 'x', key: 'k', importance: 0.25, origin: 'self', validTo })
   assert.deepEqual(options, { ack: { replicas: 2, timeoutMs: 3_000 } })
   await $('recall', 'x', 'y', '-s', 'a', '-s', 'b', '-t', 'c', '--until', '1h', '--verified', '--ranking', 'jaccard')
-  const search = door.node.calls.find((call) => call.method === 'search')!.args[0]
+  const { session: _recall, ...search } = door.node.calls.find((call) => call.method === 'search')!.args[0] as {
+    session?: string
+  }
   assert.deepEqual(search, {
     query: 'x y',
     spaces: ['a', 'b'],

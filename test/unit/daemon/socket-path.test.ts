@@ -169,6 +169,34 @@ test('the run file comes back, belongs to one process and leads to its socket', 
   removeRunFile(home, process.pid)
 })
 
+test('the door for models lies beside the other, wherever that is', () => {
+  const home = path.join(scratch, 'a')
+  assert.equal(plannedSocketPath(home, { door: 'mcp' }), path.join(home, 'run', 'mcp.sock'))
+  const long = homeOfLength(LIMITS.socketPathBytesMax)
+  const rpc = plannedSocketPath(long, { temporary: scratch })
+  const mcp = plannedSocketPath(long, { temporary: scratch, door: 'mcp' })
+  assert.equal(mcp, rpc.replace(/\.sock$/, '-mcp.sock'))
+  assert.notEqual(
+    plannedSocketPath(home, { platform: 'win32', door: 'mcp' }),
+    plannedSocketPath(home, { platform: 'win32' })
+  )
+})
+
+test('the run file leads to the door for models where there is one', async () => {
+  const home = mkdtempSync(path.join(scratch, 'run-'))
+  const run = { pid: process.pid, version: '1', socket: '/s', startedAtMs: 1 }
+  await writeRunFile(home, run)
+  assert.deepEqual(readRunFile(home), run)
+  const mcpSocket = path.join(home, 'elsewhere.sock')
+  await writeRunFile(home, { ...run, mcpSocket })
+  assert.deepEqual(readRunFile(home), { ...run, mcpSocket })
+  assert.equal(socketPath(home, { door: 'mcp' }), path.join(home, 'run', 'mcp.sock'), 'nothing is there')
+  const server = createServer().listen(mcpSocket)
+  await new Promise((resolve) => server.once('listening', resolve))
+  assert.equal(socketPath(home, { door: 'mcp' }), mcpSocket)
+  server.close()
+})
+
 test('a run file that cannot be understood is none', () => {
   const home = path.join(scratch, 'odd-home')
   mkdirSync(path.join(home, 'run'), { recursive: true })

@@ -8,6 +8,7 @@ import {
   DOCUMENT_TYPES,
   FIELDS,
   MEMORY_TYPES,
+  ORIGIN_CLASSES,
   RELATIONS,
   VERDICTS,
   type FieldValue,
@@ -99,7 +100,7 @@ describe('a body', () => {
 
 describe('later versions', () => {
   const strangers: [string, CborValue][] = [
-    ['a code beyond the table', [10, 0, [null, 'x', [1]], 2n ** 60n, ID_BYTES]],
+    ['a code beyond the table', [11, 0, [null, 'x', [1]], 2n ** 60n, ID_BYTES]],
     ['code 0', [0]],
     ['a code with no arguments', [4_294_967_295]],
     ['a field beyond the table, whatever its value', [2, 0, FIELDS.length, [[1]]]],
@@ -107,6 +108,7 @@ describe('later versions', () => {
     ['a verdict beyond the table', [9, 0, VERDICTS.length, 1, null]],
     ['a document type beyond the table', [1, 0, DOCUMENT_TYPES.length, null, null]],
     ['a memory type beyond the table', [1, 0, 0, MEMORY_TYPES.length, null]],
+    ['an origin class beyond the table', [10, 0, ORIGIN_CLASSES.length, 'x']],
     ['a field beyond the table with more arguments than any field has', [2, 0, 99, 1, 2, 3]]
   ]
   for (const [name, item] of strangers) {
@@ -124,6 +126,9 @@ describe('later versions', () => {
 describe('malformed arguments of a known operation', () => {
   const faults: [string, CborValue][] = [
     ['no target', [3]],
+    ['an origin with an empty agent', [10, 0, 0, '']],
+    ['an origin without an agent', [10, 0, 0]],
+    ['an origin with an agent that is no text', [10, 0, 0, 7]],
     ['a target of 31 bytes', [3, new Uint8Array(31), 'a']],
     ['an empty key', [3, '', 'a']],
     ['an ordinal no delta can reach', [3, LIMITS.deltaOpsMax, 'a']],

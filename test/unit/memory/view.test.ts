@@ -80,6 +80,7 @@ test('every field of a full record', () => {
     related: [],
     parents: [id32(9)],
     supersedes: [],
+    origins: [],
     importance: { max: 0.7, effective: 0.7 },
     confidence: null,
     accessCount: 3,

@@ -62,7 +62,7 @@ suite('checkpoints in the engine', () => {
     assert.equal(await markOf(engine), undefined)
     await bench.pass(LIMITS.checkpointMsMax)
     assert.equal((await markOf(engine))?.watermark, 7)
-    await write(engine, 8)
+    await write(engine, 8, 'more')
     await bench.pass(100)
     assert.equal((await markOf(engine))?.watermark, 15)
   })

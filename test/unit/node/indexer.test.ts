@@ -10,6 +10,8 @@ import { Ballots } from '../../../src/node/ballots.ts'
 import { Indexer } from '../../../src/node/indexer.ts'
 import { Items } from '../../../src/node/items.ts'
 import { Records } from '../../../src/node/records.ts'
+import { TrustBook } from '../../../src/node/trust-book.ts'
+import { TrustJudge } from '../../../src/node/trust-judge.ts'
 import type { Space } from '../../../src/node/space.ts'
 import { silentLogger } from '../../../src/ports/logger.ts'
 import { at, Bench, type Engine } from '../../support/engine.ts'
@@ -29,12 +31,23 @@ async function prepared(
   )
   const { store, clock, crypto } = engine
   const records = new Records(store)
-  const items = new Items({ roster: [], replicas: 1 }, { store, crypto, clock, records })
+  const ballots = new Ballots([])
+  const book = new TrustBook(
+    { self: engine.node.spaceTable.all[0]?.replica.author ?? '', newcomers: 'known' },
+    { store, clock, logger: silentLogger, changed: () => undefined }
+  )
+  const judge: TrustJudge = new TrustJudge({
+    book,
+    ballots,
+    spaces: () => [],
+    docOf: (space, id) => indexer.index.get(id, space),
+    awaits: (space, id) => indexer.awaits(space, id)
+  })
+  const items = new Items({ roster: [], replicas: 1 }, { store, crypto, clock, records, judge })
   const busy = { is: false }
-  const indexer = new Indexer({
-    ...{ store, clock, records, items },
+  const indexer: Indexer = new Indexer({
+    ...{ store, clock, records, items, judge, ballots },
     logger: silentLogger,
-    ballots: new Ballots([]),
     isBusy: () => busy.is
   })
   return { engine, space: engine.node.spaceTable.all[0] as Space, indexer, ids: receipts.map((one) => one.id), busy }

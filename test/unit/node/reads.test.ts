@@ -247,7 +247,8 @@ describe('reads: history and lineage', () => {
       history.map((entry) => entry.delta),
       [delta, foreign.id, second.delta, third.delta]
     )
-    assert.deepEqual(history[0]?.operations, ['create memory', 'set content', 'tag a', 'importance 0.5'])
+    const own = ['create memory', 'set content', 'tag a', 'importance 0.5', 'said where it came from: self']
+    assert.deepEqual(history[0]?.operations, own)
     assert.deepEqual(history[1]?.operations, ['vote dispute 0.1', 'unknown operation 77'])
     assert.deepEqual(history[2]?.operations, ['set content', 'untag a'])
     assert.deepEqual(history[3]?.operations, ['link evidence https://example.org'])

@@ -151,7 +151,7 @@ describe('restore', () => {
     assert.equal((await again.node.search({ query: 'behind' })).items[0]?.id, fresh.id)
     await bench.finish(again.node.indexed())
     const late = await again.node.search({ query: 'memory number 449' })
-    assert.deepEqual(late.index, { state: 'complete', indexed: 451, records: 451 })
+    assert.deepEqual(late.index, { state: 'complete', indexed: 451, records: 451, vector: 'off' })
     assert.equal(late.items[0]?.content, 'memory number 449')
     assert.deepEqual(again.node.status().reasons, [])
   })

@@ -33,6 +33,9 @@ export function docOf(n: number, fields: Partial<RecallDoc> = {}): RecallDoc {
     retracted: false,
     validated: false,
     supersedes: [],
+    parents: [],
+    related: [],
+    flags: [],
     ...fields
   }
 }

@@ -13,19 +13,28 @@ const found = (index: KeywordIndex<Keyed>, query: string, limit = 10): string[] 
   index.search(query, limit).map((hit) => hit.document.key)
 
 describe('KeywordIndex', () => {
-  it('computes BM25 as in the paper', () => {
-    const index = indexOf({ a: 'alpha alpha beta', b: 'alpha gamma', c: 'delta' })
+  it('computes BM25 as in the paper, stop words not counted, a word in the same form a third more', () => {
+    const index = indexOf({ a: 'the alpha alpha and beta', b: 'alphas gamma', c: 'delta' })
     const average = 6 / 3
     const idf = Math.log(1 + (3 - 2 + 0.5) / (2 + 0.5))
     const weigh = (tf: number, length: number): number =>
-      (idf * tf * 2.2) / (tf + 1.2 * (1 - 0.75 + (0.75 * length) / average))
+      (idf * tf * 1.7) / (tf + 0.7 * (1 - 0.75 + (0.75 * length) / average))
     const hits = index.search('alpha', 10)
     assert.deepEqual(
       hits.map((hit) => hit.document.key),
       ['a', 'b']
     )
-    assert.ok(Math.abs((hits[0]?.score ?? 0) - weigh(2, 3)) < 1e-12)
+    assert.ok(Math.abs((hits[0]?.score ?? 0) - 1.35 * weigh(2, 3)) < 1e-12)
     assert.ok(Math.abs((hits[1]?.score ?? 0) - weigh(1, 2)) < 1e-12)
+  })
+
+  it('knows singular, plural, past and -ing apart, and still finds each by the others', () => {
+    const index = indexOf({ bare: 'patch x', many: 'patches x', past: 'patched x', ing: 'patching x' })
+    const first = { patch: 'bare', patches: 'many', patched: 'past', patching: 'ing' }
+    for (const [word, key] of Object.entries(first)) {
+      assert.equal(found(index, word)[0], key)
+      assert.equal(found(index, word).length, 4)
+    }
   })
 
   it('prefers rare words, repeated words and short texts', () => {
@@ -115,6 +124,17 @@ describe('KeywordIndex', () => {
     for (const limit of [1, 2, 17, 99, 250, 499]) assert.deepEqual(index.search('word', limit), all.slice(0, limit))
   })
 
+  it('does not skip a common word that one document says over and over, or that is all of one document', () => {
+    for (const loud of [`${'common '.repeat(15)}${'pad '.repeat(26)}`, 'common']) {
+      const index = new KeywordIndex<Keyed>()
+      for (let i = 0; i < 30; i++) index.add({ key: `rare${i}` }, `rare ${'pad '.repeat(700)}`)
+      index.add({ key: 'loud' }, loud)
+      for (let i = 0; i < 900; i++) index.add({ key: `quiet${i}` }, `common ${'pad '.repeat(40)}`)
+      for (let i = 0; i < 600; i++) index.add({ key: `other${i}` }, 'other words')
+      assert.deepEqual(found(index, 'rare common', 1), ['loud'])
+    }
+  })
+
   it('answers alike before and after renumbering', () => {
     const index = new KeywordIndex<Keyed>()
     const text = (i: number): string => `item${i % 97} shelf${i % 13} ${'pad '.repeat(i % 5)}`
@@ -147,10 +167,25 @@ describe('KeywordIndex', () => {
   })
 
   it('counts a word as often as it can, and no oftener', () => {
-    for (const times of [254, 255, 256, 257]) {
+    for (const times of [14, 15, 16, 17, 255, 256, 257]) {
       const index = indexOf({ first: 'x '.repeat(times), other: 'y', last: 'x '.repeat(times) })
       assert.deepEqual(found(index, 'x'), ['first', 'last'], `${times} times`)
     }
+  })
+
+  it('does not let a key decide by more than its beginning when ties are broken', () => {
+    const keys = ['aaaa', 'aaaaa', 'aaaa\u0001', 'aaa', 'aaa\u00ff1', 'aaa\u01000', 'aa\u2603b', 'aa\u2604a', 'ab', '']
+    const index = indexOf(Object.fromEntries(keys.map((key) => [key, 'same words'])))
+    assert.deepEqual(
+      found(index, 'words', 20),
+      keys.toSorted((a, b) => (a < b ? -1 : 1))
+    )
+  })
+
+  it('knows texts of nothing but stop words by their stop words', () => {
+    const index = indexOf({ a: 'who are you', b: 'who is who' })
+    assert.deepEqual(found(index, 'who'), ['b', 'a'])
+    assert.deepEqual(found(index, 'missing'), [])
   })
 
   it('has no answer for nothing', () => {

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { LIMITS } from '../../../src/base/limits.ts'
-import { reciprocalRankFusion } from '../../../src/recall/fuse.ts'
+import { ranksOf, reciprocalRankFusion } from '../../../src/recall/fuse.ts'
 import { gramsOf, NearTerms } from '../../../src/recall/near-terms.ts'
 import { PostingLists } from '../../../src/recall/postings.ts'
 import { RecencyOrder, type Ordered } from '../../../src/recall/recency-order.ts'
-import { greatest } from '../../../src/recall/select.ts'
+import { BestFew } from '../../../src/recall/select.ts'
 import { hammingDistance, hashText, jaccard, NEAR_DUPLICATE_BITS, simHash } from '../../../src/recall/similarity.ts'
 import { TagIndex } from '../../../src/recall/tag-index.ts'
 import { tokenize } from '../../../src/recall/tokenize.ts'
@@ -15,8 +15,8 @@ import { docOf } from './doc.ts'
 describe('PostingLists', () => {
   it('behaves like arrays of numbers', () => {
     const step = fc.oneof(
-      fc.record({ row: fc.nat(5), value: fc.nat(0xffff_ffff) }),
-      fc.record({ row: fc.nat(5), odd: fc.boolean() })
+      fc.record({ row: fc.nat(5), document: fc.nat(9), details: fc.nat(255) }),
+      fc.record({ row: fc.nat(5), dead: fc.nat(9) })
     )
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
@@ -24,13 +24,15 @@ describe('PostingLists', () => {
         const model: number[][] = Array.from({ length: 6 }, () => [])
         for (let row = 0; row < 6; row++) assert.equal(lists.addRow(), row)
         for (const one of steps) {
-          const keep = 'odd' in one ? (value: number): boolean => (value % 2 === 1) === one.odd : undefined
-          if (keep === undefined && 'value' in one) {
-            lists.append(one.row, one.value)
-            model[one.row]?.push(one.value)
-          } else if (keep !== undefined) {
-            lists.retain(one.row, keep)
-            model[one.row] = model[one.row]?.filter(keep) ?? []
+          if ('dead' in one) {
+            const alive = new Uint8Array(10).fill(1)
+            alive[one.dead] = 0
+            lists.retain(one.row, alive)
+            model[one.row] = model[one.row]?.filter((value) => value >>> 8 !== one.dead) ?? []
+          } else {
+            const value = one.document * 256 + one.details
+            lists.append(one.row, value)
+            model[one.row]?.push(value)
           }
         }
         model.forEach((values, row) => {
@@ -49,17 +51,16 @@ describe('PostingLists', () => {
   })
 })
 
-describe('greatest', () => {
-  it('finds what sorting would find', () => {
-    const values = fc.array(fc.oneof(fc.nat(5), fc.double({ min: 0, max: 100, noNaN: true })), {
-      minLength: 1,
-      maxLength: 60
-    })
+describe('BestFew', () => {
+  it('gives what sorting would give, equal scores in the order of the ties', () => {
+    const values = fc.array(fc.oneof(fc.nat(5), fc.double({ min: 0, max: 100, noNaN: true })), { maxLength: 80 })
+    const few = new BestFew()
     fc.assert(
-      fc.property(values, fc.nat(), (numbers, dice) => {
-        const rank = 1 + (dice % numbers.length)
-        const sorted = numbers.toSorted((a, b) => b - a)
-        assert.equal(greatest(Float64Array.from(numbers), numbers.length, rank), sorted[rank - 1])
+      fc.property(values, fc.nat(90), (numbers, limit) => {
+        const scores = Float64Array.from(numbers)
+        const places = Uint32Array.from(numbers.keys()).reverse()
+        const sorted = [...numbers.keys()].sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b)
+        assert.deepEqual([...few.of(places, places.length, limit, scores, (a, b) => a - b)], sorted.slice(0, limit))
       }),
       { numRuns: 500 }
     )
@@ -78,6 +79,16 @@ describe('NearTerms', () => {
     assert.deepEqual(near('conection'), ['connection'])
     assert.deepEqual(near('connectors'), ['connector', 'connection', 'disconnect'])
     assert.deepEqual(near('deploy'), ['deployment'])
+  })
+
+  it('forgives two letters that changed places in eight, and takes no common ending for likeness', () => {
+    assert.deepEqual(near('datbaase'), ['database'])
+    const ending = new NearTerms()
+    ending.add('main')
+    assert.deepEqual(
+      ending.find('train', 8, () => true),
+      []
+    )
   })
 
   it('never gives the word itself, a number, a stranger or an unused term', () => {
@@ -153,6 +164,14 @@ describe('reciprocalRankFusion', () => {
     const scale = 61 / 1.5
     assert.ok(Math.abs((fused.get('a') ?? 0) - scale / 61) < 1e-12)
     assert.ok(Math.abs((fused.get('b') ?? 0) - scale * (1 / 62 + 0.5 / 61)) < 1e-12)
+  })
+
+  it('lets equal scores share the better rank, and the next one keep its place', () => {
+    const list = { weight: 1, keys: ['a', 'b', 'c', 'd'], scores: [3, 2, 2, 1] }
+    assert.deepEqual([...ranksOf(list).values()], [1, 2, 2, 4])
+    const fused = reciprocalRankFusion([list])
+    assert.equal(fused.get('b'), fused.get('c'))
+    assert.ok(Math.abs((fused.get('d') ?? 0) - 61 / 64) < 1e-12)
   })
 
   it('gives 1 to what is first in every list that has something', () => {

@@ -1,23 +1,24 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import {
-  capAuthors,
-  demoteRepeats,
+  cautionOf,
   importanceFactorOf,
   rankCollective,
   rankFused,
   rankJaccard,
   recencyOf,
+  strengthOf,
   type Candidate
 } from '../../../src/recall/rank.ts'
 import type { RecallDoc } from '../../../src/recall/recall-doc.ts'
-import { authorOf, DAY_MS, docOf, NOW_MS } from './doc.ts'
+import { DAY_MS, docOf, NOW_MS } from './doc.ts'
 
 const candidate = (n: number, fields: Partial<Candidate> = {}, doc: Partial<RecallDoc> = {}): Candidate => ({
   key: docOf(n).id,
   doc: docOf(n, doc),
   simHash: { high: n * 0x01234567, low: n * 0x07654321 },
   relevance: 0.5,
+  evidence: 1,
   similarity: 0.5,
   jaccard: 0.5,
   trust: 1,
@@ -50,14 +51,37 @@ describe('factors', () => {
     close(importanceFactorOf(docOf(1, { importance: 1 })), 1.1)
     close(importanceFactorOf(docOf(1)), 1)
   })
+
+  it('let weak evidence count a quarter, and hold back what gives orders', () => {
+    close(strengthOf(1), 1)
+    close(strengthOf(0.5), 0.625)
+    close(strengthOf(0), 0.25)
+    assert.equal(cautionOf(docOf(1)), 1)
+    assert.equal(cautionOf(docOf(1, { flags: ['hidden-unicode'] })), 1)
+    assert.equal(cautionOf(docOf(1, { flags: ['hidden-unicode', 'imperative'] })), 0.7)
+  })
 })
 
 describe('rankings', () => {
   it('fused multiplies its factors, and names them', () => {
     const doc = { kind: 'signal' as const, updatedAt: NOW_MS - DAY_MS, importance: 1, accessCount: 1_000 }
     const [hit] = rankFused([candidate(1, { relevance: 0.8, trust: 0.5 }, doc)], NOW_MS)
-    assert.deepEqual(hit?.factors, { relevance: 0.8, trust: 0.5, recency: 0.5, importance: 1.1 })
+    const factors = { relevance: 0.8, strength: 1, trust: 0.5, recency: 0.5, importance: 1.1, caution: 1 }
+    assert.deepEqual(hit?.factors, factors)
     close(hit.score, 0.8 * 0.5 * 0.5 * 1.1)
+  })
+
+  it('fused lets no importance pass three quarters of the evidence, and any importance break a tie', () => {
+    const first = (evidence: number): string | undefined =>
+      rankFused(
+        [
+          candidate(1, { evidence: 1 }, { importance: 0 }),
+          candidate(2, { evidence, relevance: 0.5 * (61 / 62) }, { importance: 1 })
+        ],
+        NOW_MS
+      )[0]?.candidate.doc.id.at(-1)
+    assert.equal(first(0.75), '1')
+    assert.equal(first(1), '2')
   })
 
   it('collective is .5 similarity + .3 confidence + .2 access, access full at 100', () => {
@@ -83,65 +107,5 @@ describe('rankings', () => {
         [1, 2, 3].map((n) => docOf(n).id)
       )
     }
-  })
-})
-
-describe('demoteRepeats', () => {
-  const same = { high: 5, low: 9 }
-  const ranked = rankFused(
-    [
-      candidate(1, { relevance: 1, simHash: same }),
-      candidate(2, { relevance: 0.9, simHash: { high: 5, low: 8 } }),
-      candidate(3, { relevance: 0.6 })
-    ],
-    NOW_MS
-  )
-
-  it('halves what nearly repeats a better hit, and keeps it', () => {
-    const judged = demoteRepeats(ranked, 10)
-    assert.deepEqual(
-      judged.map((hit) => [hit.candidate.doc.id.at(-1), hit.factors['novelty']]),
-      [
-        ['1', 1],
-        ['3', 1],
-        ['2', 0.5]
-      ]
-    )
-    close(judged[2]?.score, 0.45)
-  })
-
-  it('looks no further than it is told, and not at texts without words', () => {
-    assert.equal(demoteRepeats(ranked, 1)[1]?.factors['novelty'], undefined)
-    const wordless = [candidate(1, { simHash: undefined }), candidate(2, { simHash: undefined })]
-    assert.ok(demoteRepeats(rankFused(wordless, NOW_MS), 10).every((hit) => hit.score === 0.5))
-  })
-})
-
-describe('capAuthors', () => {
-  const from = (authors: number[]): ReturnType<typeof rankFused> =>
-    rankFused(
-      authors.map((author, i) => candidate(i + 1, { relevance: 1 - i / 100 }, { author: authorOf(author) })),
-      NOW_MS
-    )
-  const chosen = (authors: number[], limit: number): string =>
-    capAuthors(from(authors), limit)
-      .map((hit) => hit.candidate.doc.author.at(-1))
-      .join('')
-
-  it('gives one author half, rounded up, while others have something', () => {
-    assert.equal(chosen([1, 1, 1, 1, 2, 3], 4), '1123')
-    assert.equal(chosen([1, 1, 1, 1, 2, 3], 5), '11123')
-    assert.equal(chosen([1, 2], 1), '1')
-  })
-
-  it('fills up with that author when others have nothing more, best first', () => {
-    assert.equal(chosen([1, 1, 1, 1], 4), '1111')
-    assert.equal(chosen([1, 1, 1, 2], 4), '1112')
-    assert.equal(chosen([1, 1, 1, 1, 1, 2], 4), '1112')
-  })
-
-  it('gives everything there is when that is less than asked', () => {
-    assert.equal(chosen([1, 2], 10), '12')
-    assert.equal(chosen([], 10), '')
   })
 })

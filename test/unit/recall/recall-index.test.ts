@@ -129,12 +129,15 @@ describe('RecallIndex.search', () => {
     const request = { query: 'deploy', limit: 5, nowMs: NOW_MS }
     assert.equal(index.search(request).hits[0]?.why, undefined)
     const [hit] = index.search({ ...request, explain: true }).hits
-    assert.deepEqual(hit?.why, { relevance: 1, trust: 1, recency: 0.5, importance: 1.1, novelty: 1 })
-    assert.equal(hit.score, 0.55)
+    const { bm25, ...why } = hit?.why ?? {}
+    assert.ok(bm25 !== undefined && bm25 > 0)
+    const factors = { relevance: 1, strength: 1, trust: 1, recency: 0.5, importance: 1.1, caution: 1, novelty: 1 }
+    assert.deepEqual(why, { ...factors, bm25Rank: 1 })
+    assert.equal(hit?.score, 0.55)
     const names = (ranking: 'collective' | 'jaccard'): string[] =>
       Object.keys(index.search({ ...request, explain: true, ranking }).hits[0]?.why ?? {})
-    assert.deepEqual(names('collective'), ['similarity', 'confidence', 'access', 'trust'])
-    assert.deepEqual(names('jaccard'), ['jaccard', 'pinned', 'trust'])
+    assert.deepEqual(names('collective'), ['similarity', 'confidence', 'access', 'trust', 'bm25', 'bm25Rank'])
+    assert.deepEqual(names('jaccard'), ['jaccard', 'pinned', 'trust', 'bm25', 'bm25Rank'])
   })
 
   it('offers the classic rankings', () => {

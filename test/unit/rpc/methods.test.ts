@@ -6,7 +6,8 @@ import type { Session } from '../../../src/rpc/handlers.ts'
 import { describeMethods, METHODS, type MethodName } from '../../../src/rpc/schema/methods.ts'
 import { TOPICS } from '../../../src/rpc/schema/node-methods.ts'
 import { isRead } from '../../../src/rpc/client.ts'
-import { CLIENT_PROTOCOL, EVENT_TOPICS, RANKINGS } from '../../../src/rpc/vocabulary.ts'
+import { CLIENT_PROTOCOL, EVENT_TOPICS, MIN_TRUSTS, RANKINGS, RECALL_MODES } from '../../../src/rpc/vocabulary.ts'
+import { TRUST_TIERS } from '../../../src/trust/tier.ts'
 import { PROTOCOL } from '../../../src/rpc/schema/node-methods.ts'
 import { createFakeControl, createFakeNode, OTHER_PEER, type FakeNode } from '../../support/fake-node.ts'
 
@@ -55,6 +56,16 @@ test('every method answers with exactly the shape the table promises', async () 
     'peer.list': {},
     'peer.connect': { address: '/ip4/127.0.0.1/tcp/1' },
     'peer.disconnect': { peer: OTHER_PEER },
+    'peer.trust': { peer: OTHER_PEER, tier: 'blocked', reason: 'it lies' },
+    'embed.status': {},
+    'embed.test': { text: 'a text' },
+    'embed.pending': { limit: 3 },
+    'embed.put': { model: 'fake-model', items: [{ textHash: 'ab'.repeat(16), vector: [1, 0] }] },
+    'trust.list': {},
+    'memory.review': { limit: 5 },
+    'token.add': { name: 'scout', spaces: [{ space: 'shared', right: 'r' }], origins: ['tool'] },
+    'token.list': {},
+    'token.revoke': { name: 'scout' },
     'sync.status': {},
     'sync.now': { space: 'shared' },
     'sync.wait': { ids: [id], minPeers: 1 },
@@ -67,6 +78,7 @@ test('every method answers with exactly the shape the table promises', async () 
     'memory.addMany': { items: [{ content: 'one' }, { content: 'two' }] },
     'memory.get': { ids: [id, 'f'.repeat(64)] },
     'memory.search': { query: 'first', explain: true },
+    'memory.context': { goal: 'first', budgetTokens: 500, cursor: '0' },
     'memory.list': { limit: 5 },
     'memory.changes': { cursor: '0' },
     'memory.revise': { id, content: 'better' },
@@ -79,6 +91,11 @@ test('every method answers with exactly the shape the table promises', async () 
     'memory.digest': { space: 'shared' },
     'memory.ids': { limit: 10 },
     'memory.resolve': { reference: 'key:first' },
+    'memory.promote': { ids: [id], space: 'shared', reason: 'needed' },
+    'memory.consolidate': { dryRun: true, limit: 5 },
+    'memory.undo': { id },
+    'memory.restore': { id },
+    'memory.audit': { limit: 5 },
     'vote.cast': { id, verdict: 'confirm', confidence: 0.9 },
     'vote.tally': { id }
   }
@@ -96,6 +113,9 @@ test('the words the client keeps without the table are those of the table', () =
   assert.deepEqual(EVENT_TOPICS, TOPICS)
   assert.equal(CLIENT_PROTOCOL, PROTOCOL)
   for (const ranking of RANKINGS) call('memory.search', { query: 'x', ranking })
+  for (const mode of RECALL_MODES) call('memory.search', { query: 'x', modes: [mode] })
+  for (const minTrust of MIN_TRUSTS) call('memory.context', { minTrust })
+  assert.deepEqual([...MIN_TRUSTS].sort(), [...TRUST_TIERS, 'any'].sort())
 })
 
 test('an unknown parameter names the nearest known one', () => {
@@ -126,6 +146,9 @@ test('bounds hold at the bound and not one beyond', () => {
   refusal('memory.addMany', items(0))
   ok('memory.search', { query: 'x', limit: LIMITS.recallResultsMax })
   refusal('memory.search', { query: 'x', limit: LIMITS.recallResultsMax + 1 })
+  ok('memory.search', { query: 'x', budgetTokens: LIMITS.recallTokensMax })
+  refusal('memory.search', { query: 'x', budgetTokens: LIMITS.recallTokensMax + 1 })
+  refusal('memory.context', { budgetTokens: LIMITS.recallTokensMax + 1 })
   ok('node.health', { timeoutMs: LIMITS.rpcTimeoutMsMax })
   refusal('node.health', { timeoutMs: LIMITS.rpcTimeoutMsMax + 1 })
   for (const method of ['memory.ids', 'memory.changes']) {

@@ -27,7 +27,8 @@ test('every table has the byte it always had', () => {
     receipt: 11,
     audit: 12,
     leaf: 13,
-    quarantine: 14
+    quarantine: 14,
+    embedding: 15
   })
   for (const table of TABLES) assert.ok(!RETIRED_TABLE_BYTES.includes(TABLE_BYTES[table]))
 })

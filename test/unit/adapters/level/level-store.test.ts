@@ -32,9 +32,11 @@ async function temporaryDirectory(context: TestContext): Promise<string> {
 }
 
 /** An in-memory database with the given methods in front. */
-function databaseWith(overrides: Partial<LevelDatabase>): LevelDatabase {
-  const inner = createMemoryDatabase()
+function databaseWith(overrides: Partial<LevelDatabase>, inner = createMemoryDatabase()): LevelDatabase {
   return {
+    get status() {
+      return inner.status
+    },
     open: (options) => inner.open(options),
     close: () => inner.close(),
     get: (key, options) => inner.get(key, options),
@@ -45,6 +47,48 @@ function databaseWith(overrides: Partial<LevelDatabase>): LevelDatabase {
     ...overrides
   }
 }
+
+test('a few rows are read on the spot, many in the background, and a slow disk is left alone', async () => {
+  const inner = createMemoryDatabase()
+  const asked: string[] = []
+  let slow = false
+  const database = databaseWith(
+    {
+      getSync: (key, options) => {
+        asked.push('one')
+        const endsMs = performance.now() + 3
+        while (slow && performance.now() < endsMs);
+        return inner.getSync(key, options)
+      },
+      getMany: (keys, options) => {
+        asked.push(`${keys.length} at once`)
+        return inner.getMany(keys, options)
+      }
+    },
+    inner
+  )
+  const store = createLevelStore(database, { name: 'spy' })
+  const names = Array.from({ length: 33 }, (_, i) => `row${i}`)
+  await store.batch(
+    names.map((name) => row(name)),
+    durable
+  )
+  const read = async (count: number): Promise<string[]> => {
+    asked.length = 0
+    const wanted = names.slice(0, count)
+    const values = await store.getMany('meta', [...wanted, 'absent'].map(utf8))
+    assert.deepEqual(values, [...wanted.map(utf8), undefined])
+    return asked
+  }
+  assert.deepEqual(await read(2), ['one', 'one', 'one'])
+  assert.deepEqual(
+    await read(31),
+    Array.from({ length: 32 }, () => 'one')
+  )
+  assert.deepEqual(await read(32), ['33 at once'])
+  slow = true
+  assert.deepEqual(await read(4), ['one', '4 at once'])
+})
 
 test('a scan reads ahead as far as the bound allows', async () => {
   const inner = createMemoryDatabase()

@@ -1,0 +1,25 @@
+/** Names models reach for in any memory tool, and the one that is meant. Applied only where the tool has that argument. */
+export const memoryWords: Readonly<Record<string, string>> = {
+  q: 'query',
+  search: 'query',
+  question: 'query',
+  text: 'content',
+  data: 'content',
+  memory: 'content',
+  body: 'content',
+  message: 'content',
+  limit: 'k',
+  top_k: 'k',
+  topK: 'k',
+  n: 'k',
+  count: 'k',
+  namespace: 'space',
+  project: 'space',
+  group_id: 'space',
+  dataset: 'space',
+  dataset_name: 'space',
+  domain: 'space',
+  memory_id: 'id',
+  uuid: 'id',
+  ids: 'id'
+}
