@@ -61,7 +61,7 @@ test('recall says what an answer does not show, and why', async (t) => {
   }
   const { index } = plain
   assert.equal(await told({}), '')
-  assert.match(await told({ hidden: 2 }), /2 matched that are worth less trust; --min-trust any/)
+  assert.match(await told({ hidden: 2 }), /2 matched and are worth less trust; --min-trust any/)
   assert.match(await told({ dropped: 3 }), /3 more matched; -n shows more/)
   assert.match(await told({ dropped: 3, overflow: true }), /--budget shows more/)
   assert.match(await told({ overflow: true }), /alone is larger than the budget/)
