@@ -213,8 +213,8 @@ const index = {
       '(`chrysalis search --shared`, the library chrysalis/reader). Whoever may read the home may read it. false: none, ' +
       'and what an earlier run left is deleted.',
     why:
-      'A search there takes a tenth of the time and goes on while the daemon is busy or gone. Off, because a disk that ' +
-      'fills up under a mapped file ends the process that writes it, and a daemon has to outlive a full disk.'
+      'A search there takes a tenth of the time and goes on while the daemon is busy or gone. Off, because it costs disk, ' +
+      'about a kilobyte a memory, and a fifth of a millisecond for each that changes, which only those should pay who use it.'
   }),
   private: flag(false, {
     meaning: 'Whether private spaces are in it as well.',

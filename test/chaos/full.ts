@@ -31,7 +31,9 @@ const EQUAL_MS_MAX = 60_000
 
 const SETTINGS = {
   'store.floorBytes': String(FLOOR_BYTES),
-  'store.ballastBytes': String(BALLAST_BYTES)
+  'store.ballastBytes': String(BALLAST_BYTES),
+  // What is written beside the store must not bring it down either.
+  'index.shared': 'true'
 }
 
 type Way = 'own writes' | 'at once'

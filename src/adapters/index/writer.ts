@@ -381,7 +381,7 @@ class LmdbShelf implements SharedShelf {
 
   async #commit(group: Group): Promise<void> {
     const db = this.#db
-    await db.batch(() => {
+    const written = db.batch(() => {
       for (const [key, value] of group.rows) {
         if (value === undefined) void db.remove(key)
         else void db.put(key, value)
@@ -390,6 +390,12 @@ class LmdbShelf implements SharedShelf {
         if (value === undefined) void db.remove(key)
         else void db.put(key, value)
       }
+    })
+    await written.catch((error: unknown) => {
+      // The library tells the cause by a second promise, which would end the process if nobody listened to it.
+      if (error instanceof Error && 'commitError' in error)
+        void Promise.resolve(error.commitError).catch(() => undefined)
+      throw error
     })
     this.#figures = group.figures
     if (group.finishes) this.#stampsHold = true
