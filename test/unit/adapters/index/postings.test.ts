@@ -13,7 +13,7 @@ import {
   tailAt,
   type BlockWrite,
   type Occurrence
-} from '../../../src/adapters/index/postings.ts'
+} from '../../../../src/adapters/index/postings.ts'
 
 /** A row with its blocks, as the database keeps them. */
 class Stored {

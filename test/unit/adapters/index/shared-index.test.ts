@@ -4,12 +4,12 @@ import { readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync
 import path from 'node:path'
 import { test } from 'node:test'
 import { open } from 'lmdb'
-import { DATA_FILE, inspectDataFile, STATE_FILE } from '../../../src/adapters/index/folder.ts'
-import { tagTerm } from '../../../src/adapters/index/layout.ts'
-import { isChrysalisError } from '../../../src/base/errors.ts'
-import { LIMITS } from '../../../src/base/limits.ts'
-import { SeededRandom } from '../../../src/base/prng.ts'
-import type { SharedEntry, SharedShelf } from '../../../src/ports/shared-index.ts'
+import { DATA_FILE, inspectDataFile, STATE_FILE } from '../../../../src/adapters/index/folder.ts'
+import { tagTerm } from '../../../../src/adapters/index/layout.ts'
+import { isChrysalisError } from '../../../../src/base/errors.ts'
+import { LIMITS } from '../../../../src/base/limits.ts'
+import { SeededRandom } from '../../../../src/base/prng.ts'
+import type { SharedEntry, SharedShelf } from '../../../../src/ports/shared-index.ts'
 import {
   entryOf,
   idOf,
@@ -21,7 +21,7 @@ import {
   shortText,
   SOURCE,
   SPACE
-} from '../../support/shared-index.ts'
+} from '../../../support/shared-index.ts'
 
 async function withShelves(run: (shelves: Shelves, readers: () => ReaderProcess) => Promise<void>): Promise<void> {
   const shelves = new Shelves()
