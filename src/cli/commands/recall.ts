@@ -125,7 +125,8 @@ function recallNotes({ items, index, dropped, hidden, overflow }: Result<'memory
   if (index.vector === 'unavailable') notes.push('The embedder does not answer: only words were compared.')
   if (dropped > 0) notes.push(`${dropped} more matched; ${overflow ? '--budget' : '-n'} shows more.`)
   else if (overflow) notes.push('This one memory alone is larger than the budget.')
-  if (hidden > 0) notes.push(`${hidden} matched and are worth less trust; --min-trust any shows all but what is blocked.`)
+  if (hidden > 0)
+    notes.push(`${hidden} matched and are worth less trust; --min-trust any shows all but what is blocked.`)
   return notes
 }
 
